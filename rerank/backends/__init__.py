@@ -1,0 +1,178 @@
+"""What an engine gives the rest of rerank, and the engines by name. Importing this loads no engine.
+
+An engine is one model behind two calls: `answer_log_odds` judges, `generate` samples. `open_engine` loads it:
+
+    engine = open_engine("transformers", "qwen2.5-coder-0.5b-instruct")
+    [[answer]] = engine.answer_log_odds([[prompts.pointwise(problem, program)]])
+    answer.log_odds   # 0.41
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from rerank.errors import MissingError, SettingError
+from rerank.prompts import Prompt
+
+Purpose = Literal["judge", "generate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What some judging cost. `num_tokens` were computed; sharing of prefixes spared `num_tokens_saved` more."""
+
+    num_prompts: int = 0
+    num_tokens: int = 0
+    num_tokens_saved: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.num_prompts + other.num_prompts,
+            self.num_tokens + other.num_tokens,
+            self.num_tokens_saved + other.num_tokens_saved,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLogOdds:
+    """An engine's answer to one prompt. `log_odds` None means no verdict, and `reason` says why."""
+
+    log_odds: float | None  # logit of the first answer less that of the second, at the start of the model's turn
+    num_tokens: int  # prompt tokens computed for it; a shared prefix is booked on the first prompt that has it
+    num_tokens_saved: int = 0  # prompt tokens that another prompt of the group had paid for
+    reason: str = ""  # also set beside a verdict, where the prompt had to be shortened
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(1, self.num_tokens, self.num_tokens_saved)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample. The same settings and prompt give the same samples again on the same engine and hardware."""
+
+    temperature: float = 0.8  # 0 is greedy
+    top_p: float = 0.95
+    max_tokens: int = 512
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """A text to be answered (`is_chat`: as a user's message) or continued."""
+
+    id: str  # seeds its samples together with `Sampling.seed`
+    text: str
+    is_chat: bool
+    stop: tuple[str, ...] = ()  # the sample ends before the first of these
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One generated text."""
+
+    text: str
+    num_tokens: int  # generated, the end token included
+    finish_reason: Literal["stop", "length"]
+    mean_log_probability: float | None  # nats per token at temperature 1, before top-p; None where not to be had
+
+
+class Judge(Protocol):
+    """What judges. One group's prompts share computation and decide one another's batch, and no other group's does."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """For the record: engine, model, where its weights came from, device, number format."""
+
+    def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
+        """Yield the answers of each group, in order. Raises ModelError where the model can't take the prompts."""
+
+
+class SampleSource(Protocol):
+    """What generates."""
+
+    @property
+    def settings(self) -> Mapping[str, str]: ...
+
+    @property
+    def has_chat_template(self) -> bool: ...
+
+    def generate(
+        self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling
+    ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
+        """Yield each request with its samples, in order."""
+
+
+class Engine(Judge, SampleSource, Protocol):
+    def close(self) -> None:
+        """Give back the model's memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a caller may ask of an engine; each engine reads what concerns it."""
+
+    purpose: Purpose = "judge"
+    weights: Path | None = None  # local weights, in place of a look-up by name
+    base_url: str | None = None  # of an OpenAI-style server
+    device: str | None = None  # such as "cuda:1"; None: a GPU where there is one
+    dtype: str | None = None  # such as "float32"; None: bfloat16 where the hardware is fast at it
+    max_batch_tokens: int | None = None  # None: by device
+    max_prompt_tokens: int = 8192  # longer prompts are shortened, see encoding.py; never above the model's context
+    memory_share: float = 0.85  # of a GPU, which vLLM takes at once for itself
+
+
+def _transformers(model: str, options: EngineOptions) -> Engine:
+    from rerank import weights
+    from rerank.backends.hf import TransformersEngine
+
+    return TransformersEngine(weights.resolve(model, path=options.weights), options)
+
+
+def _vllm(model: str, options: EngineOptions) -> Engine:
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingError("--backend vllm: vllm is not installed; pip install 'rerank[vllm]', or take transformers")
+    # Read when vllm is imported: it prints its settings by the page. Errors still show.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from rerank import weights
+    from rerank.backends.vllm_engine import VllmEngine
+
+    return VllmEngine(weights.resolve(model, path=options.weights), options)
+
+
+def _openai(model: str, options: EngineOptions) -> Engine:
+    from rerank.backends.openai_http import OpenAIEngine
+
+    return OpenAIEngine(model, options)
+
+
+ENGINES: dict[str, Callable[[str, EngineOptions], Engine]] = {
+    "transformers": _transformers,
+    "vllm": _vllm,
+    "openai": _openai,
+}
+
+
+def open_engine(backend: str, model: str, options: EngineOptions | None = None) -> Engine:
+    """Load a model in the named engine; `auto` is vllm where it is installed beside a GPU, else transformers.
+
+    Raises SettingError for an unknown name, MissingError for a missing package or weights, ModelError for a model
+    that can't be loaded.
+    """
+    options = options or EngineOptions()
+    if backend == "auto":
+        backend = "openai" if options.base_url else "vllm" if _has_vllm_and_gpu() else "transformers"
+    if backend not in ENGINES:
+        raise SettingError(f"--backend {backend}: unknown; one of auto, {', '.join(ENGINES)}")
+    return ENGINES[backend](model, options)
+
+
+def _has_vllm_and_gpu() -> bool:
+    if importlib.util.find_spec("vllm") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()

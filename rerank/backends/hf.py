@@ -1,0 +1,354 @@
+"""transformers as an engine, on CPU and on one GPU: judging with shared prefixes, and sampling.
+
+Judging packs the prompts of one group into a tree (packing.py) and computes the logits of the two answers only.
+Sampling draws with one uniform number a token from a generator of each sample's own, so a sample depends on the seed,
+the request and its index, not on when it was drawn. Both are bit-identical from run to run on one machine as long as
+memory suffices: on out-of-memory a batch is halved, which moves the last bits.
+"""
+
+import gc
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
+from rerank.backends.encoding import PromptEncoder
+from rerank.backends.packing import Pack, pack_prompts
+from rerank.errors import MissingError, ModelError
+from rerank.prompts import Prompt
+from rerank.store import content_hash
+from rerank.weights import ModelFiles
+
+_log = logging.getLogger(__name__)
+
+# Tokens of a forward pass. On a CPU larger ones gain nothing, and the mask grows with the square.
+_CPU_BATCH_TOKENS = 2048
+_GPU_BATCH_TOKENS = 8192
+_NUCLEUS_TRY = 1024  # tokens looked at first for the nucleus; sorting a whole vocabulary is slow on a CPU
+
+
+class TransformersEngine:
+    """One model in this process; `model` and `tokenizer` are transformers' own objects."""
+
+    def __init__(self, files: ModelFiles, options: EngineOptions | None = None):
+        options = options or EngineOptions()
+        self.files = files
+        self.device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.dtype = getattr(torch, options.dtype) if options.dtype else fast_dtype(self.device)
+        self.tokenizer = load_tokenizer(files)
+        self.model = load_model(files, device=self.device, dtype=self.dtype)
+        self.encoder = PromptEncoder(
+            self.tokenizer,
+            model=files.name,
+            max_prompt_tokens=min(options.max_prompt_tokens, self.model.config.max_position_embeddings),
+        )
+        self._max_batch_tokens = options.max_batch_tokens or (
+            _CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS
+        )
+        self._can_share = _is_full_attention(self.model.config)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return {
+            "engine": f"transformers {transformers.__version__}",
+            "model": self.files.name,
+            "weights": self.files.source,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+
+    @property
+    def has_chat_template(self) -> bool:
+        return self.encoder.has_chat_template
+
+    def close(self) -> None:
+        del self.model
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    # Judging
+
+    def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
+        for prompts in groups:
+            yield self._judge(prompts)
+
+    @torch.inference_mode()
+    def _judge(self, prompts: Sequence[Prompt]) -> list[AnswerLogOdds]:
+        encoded = [self.encoder.encode(prompt) for prompt in prompts]
+        answer_ids = [self.encoder.answer_ids(prompt.answers[:2]) for prompt in prompts]
+        # max_tokens 1 puts every prompt into a pass of its own.
+        max_tokens = self._max_batch_tokens if self._can_share else 1
+        found: dict[int, AnswerLogOdds] = {}
+        todo = [list(range(len(prompts)))]
+        while todo:
+            batch = todo.pop()
+            for pack in pack_prompts([encoded[index].tokens for index in batch], max_tokens=max_tokens):
+                members = [batch[at] for at, _ in pack.ends]
+                try:
+                    states = self._hidden_states(pack)
+                    log_odds = self._log_odds(states, [answer_ids[index] for index in members])
+                except RuntimeError as error:
+                    if not _is_out_of_memory(error):
+                        raise
+                    if len(members) == 1:
+                        raise ModelError(
+                            f"{self.files.name}: not enough memory for one prompt of {len(pack.tokens)} tokens; "
+                            "take a smaller model or a larger machine"
+                        ) from error
+                    _log.warning("out of memory with %d prompts in a batch: halving it", len(members))
+                    gc.collect()
+                    if self.device.type == "cuda":
+                        torch.cuda.empty_cache()
+                    half = len(members) // 2
+                    todo += [members[half:], members[:half]]
+                    continue
+                for index, num_new, value in zip(members, pack.num_new, log_odds, strict=True):
+                    num_saved = len(encoded[index].tokens) - num_new
+                    found[index] = AnswerLogOdds(value, num_new, num_saved, encoded[index].reason)
+        return [found[index] for index in range(len(prompts))]
+
+    def _hidden_states(self, pack: Pack) -> torch.Tensor:
+        """Last-layer states at the end of each prompt of the pack, (prompts, hidden), float32."""
+        tokens = torch.tensor([pack.tokens], device=self.device)  # (1, tokens)
+        positions = torch.tensor([pack.positions], device=self.device)  # (1, tokens)
+        # One chain is plain causal attention, for which the kernels need no mask.
+        mask = None if len(pack.runs) == 1 else _tree_mask(pack, self.device)
+        output = self.model.base_model(input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False)
+        ends = torch.tensor([end for _, end in pack.ends], device=self.device)
+        return output.last_hidden_state[0, ends].float()
+
+    def _log_odds(self, states: torch.Tensor, answer_ids: Sequence[Sequence[int]]) -> list[float]:
+        """Logit of each prompt's first answer less that of its second, from its (hidden,) state."""
+        # The answers' rows of the output layer in float32: logits in bfloat16 come in steps of 1/8 from 16 up.
+        head, config = self.model.get_output_embeddings(), self.model.config
+        ids = torch.tensor(answer_ids, device=self.device)  # (prompts, 2)
+        logits = (head.weight[ids].float() @ states[:, :, None])[:, :, 0]  # (prompts, 2)
+        if getattr(head, "bias", None) is not None:
+            logits = logits + head.bias[ids].float()
+        # Cohere and Granite scale their logits, Gemma 2 bounds them.
+        logits = logits * getattr(config, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
+        if cap := getattr(config, "final_logit_softcapping", None):
+            logits = cap * torch.tanh(logits / cap)
+        return (logits[:, 0] - logits[:, 1]).tolist()
+
+    # Sampling
+
+    @property
+    def _end_ids(self) -> set[int]:
+        """Every token that ends the model's turn."""
+        named = self.model.generation_config.eos_token_id
+        ids = set(named if isinstance(named, list) else [named]) | {self.tokenizer.eos_token_id}
+        return {token for token in ids if token is not None}
+
+    def generate(
+        self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling
+    ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
+        """One request at a time, its prompt encoded once for all its samples."""
+        num_rows = num_samples  # in a batch; halved when memory runs out, for good
+        for request in requests:
+            tokens = self.encoder.encode_request(request, max_tokens=sampling.max_tokens)
+            samples: list[Sample] = []
+            while len(samples) < num_samples:
+                rows = range(len(samples), min(num_samples, len(samples) + num_rows))
+                try:
+                    samples += self._sample(request, tokens, rows, sampling)
+                except RuntimeError as error:
+                    if not _is_out_of_memory(error):
+                        raise
+                    if num_rows == 1:
+                        raise ModelError(
+                            f"{self.files.name}: not enough memory for one sample of {request.id}; lower --max-tokens"
+                        ) from error
+                    num_rows = (num_rows + 1) // 2
+                    _log.warning("out of memory while sampling: %d samples at a time from here on", num_rows)
+                    gc.collect()
+                    if self.device.type == "cuda":
+                        torch.cuda.empty_cache()
+            yield request, samples
+
+    @torch.inference_mode()
+    def _sample(
+        self, request: GenerationRequest, prompt: list[int], indices: Sequence[int], sampling: Sampling
+    ) -> list[Sample]:
+        end_ids = self._end_ids
+        uniform = torch.stack([_uniform(sampling, request.id, index) for index in indices]).to(self.device)
+        cache = transformers.DynamicCache(config=self.model.config)
+        tokens = torch.tensor([prompt], device=self.device)  # (1, tokens)
+        logits = self.model(input_ids=tokens, past_key_values=cache, logits_to_keep=1).logits[:, -1].float()
+        cache.batch_repeat_interleave(len(indices))
+        logits = logits.repeat(len(indices), 1)  # (rows, vocab)
+        drawn: list[list[int]] = [[] for _ in indices]
+        log_probability = [0.0 for _ in indices]
+        done: dict[int, Sample] = {}
+        alive = list(range(len(indices)))  # rows of the batch that still grow
+        for step in range(sampling.max_tokens):
+            chosen = _draw(logits, uniform[alive, step], sampling)  # (rows,)
+            raw = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0]  # at temperature 1, before top-p
+            growing = []  # positions in `alive`
+            for at, (row, token, value) in enumerate(zip(alive, chosen.tolist(), raw.tolist(), strict=True)):
+                drawn[row].append(token)
+                log_probability[row] += value
+                ended = token in end_ids
+                stopped = ended or self._stops(drawn[row], request.stop)
+                if stopped or step + 1 == sampling.max_tokens:
+                    text = self._decode(drawn[row][:-1] if ended else drawn[row], request.stop)
+                    mean = log_probability[row] / len(drawn[row])
+                    done[row] = Sample(text, len(drawn[row]), "stop" if stopped else "length", mean)
+                else:
+                    growing.append(at)
+            if not growing:
+                break
+            if len(growing) < len(alive):
+                kept = torch.tensor(growing, device=self.device)
+                cache.batch_select_indices(kept)
+                chosen = chosen[kept]
+                alive = [alive[at] for at in growing]
+            output = self.model(input_ids=chosen[:, None], past_key_values=cache, logits_to_keep=1)
+            logits = output.logits[:, -1].float()
+        return [done[row] for row in range(len(indices))]
+
+    def _stops(self, tokens: list[int], stop: tuple[str, ...]) -> bool:
+        if not stop:
+            return False
+        # A stop word may begin a few tokens back; no token is shorter than a byte.
+        tail = self.tokenizer.decode(tokens[-2 * max(map(len, stop)) :])
+        return any(word in tail for word in stop)
+
+    def _decode(self, tokens: list[int], stop: tuple[str, ...]) -> str:
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ends = [at for word in stop if (at := text.find(word)) >= 0]
+        return text[: min(ends)] if ends else text
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32 (several times faster there).
+
+    By the processor's flags, not by timing: the choice must be the same when a killed run goes on.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].split()
+    except OSError:
+        return torch.float32
+    return torch.bfloat16 if {"avx512_bf16", "amx_bf16", "bf16"} & set(flags) else torch.float32
+
+
+def load_tokenizer(files: ModelFiles) -> Any:
+    """A model's tokenizer; an adapter's own where it brings one."""
+    folder = files.adapter if files.adapter and (files.adapter / "tokenizer_config.json").exists() else files.folder
+    with quiet(), _model_errors(files, "tokenizer"):
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_model(files: ModelFiles, *, device: torch.device, dtype: torch.dtype) -> Any:
+    """A causal language model ready for inference, its adapter merged in."""
+    # Merged in float32: a bfloat16 weight would swallow small changes one by one.
+    first_dtype = torch.float32 if files.adapter else dtype
+    model: Any
+    with quiet(), _model_errors(files, "model"):
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            files.folder, dtype=first_dtype, attn_implementation="sdpa", local_files_only=True
+        )
+        if files.adapter:
+            model = _merged(model, files.adapter)
+    return model.to(device=device, dtype=dtype).eval()
+
+
+def merged_folder(files: ModelFiles, into: Path) -> Path:
+    """Write base and adapter, merged in float32, as one bfloat16 model folder: for engines that load folders only."""
+    model = load_model(files, device=torch.device("cpu"), dtype=torch.bfloat16)
+    with quiet():
+        model.save_pretrained(into)
+        load_tokenizer(files).save_pretrained(into)
+    return into
+
+
+def _merged(model: Any, adapter: Path) -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise MissingError(f"{adapter}: an adapter needs peft; pip install 'rerank[train]'") from error
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks transformers by old names
+        return peft.PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and its remarks on GGUF tokenizers (wrong there) off the terminal."""
+    from transformers.utils import logging as messages
+
+    verbosity, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
+    try:
+        yield
+    finally:
+        messages.set_verbosity(verbosity)
+        if bars:
+            messages.enable_progress_bar()
+
+
+@contextmanager
+def _model_errors(files: ModelFiles, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{files.name}: its {what} cannot be loaded from {files.folder} ({first_line})") from error
+
+
+def _is_full_attention(config: Any) -> bool:
+    """Whether every layer attends to the whole context: only then is a tree of prompts the same as each alone."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None:
+        return set(kinds) == {"full_attention"}
+    return getattr(config, "sliding_window", None) is None and not hasattr(config, "ssm_cfg")
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _tree_mask(pack: Pack, device: torch.device) -> torch.Tensor:
+    """Who attends to whom, (1, 1, tokens, tokens), true where allowed."""
+    size = len(pack.tokens)
+    mask = torch.zeros(size, size, dtype=torch.bool, device=device)
+    for run in pack.runs:
+        for start, stop in run.ancestors:
+            mask[run.start : run.stop, start:stop] = True
+        length = run.stop - run.start
+        mask[run.start : run.stop, run.start : run.stop] = torch.ones(
+            length, length, dtype=torch.bool, device=device
+        ).tril()
+    return mask[None, None]
+
+
+def _uniform(sampling: Sampling, request_id: str, index: int) -> torch.Tensor:
+    """A sample's random numbers, one a token, in [0, 1): (max_tokens,)."""
+    seed = int(content_hash(sampling.seed, request_id, index), 16) & (2**63 - 1)
+    return torch.rand(sampling.max_tokens, generator=torch.Generator().manual_seed(seed))
+
+
+def _draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """Sample one token a row by inverting the distribution's sum at `uniform`: (rows, vocab), (rows,) -> (rows,)."""
+    if sampling.temperature == 0:
+        return logits.argmax(-1)
+    probabilities = (logits / sampling.temperature).softmax(-1)
+    size = min(_NUCLEUS_TRY, probabilities.shape[-1])
+    top, tokens = probabilities.topk(size, dim=-1)  # sorted, (rows, size)
+    if bool((top.sum(-1) < sampling.top_p).any()):
+        top, tokens = probabilities.sort(-1, descending=True)
+    total = top.cumsum(-1)
+    # The nucleus: every token before which less than top_p has been summed (Holtzman et al., arXiv 1904.09751).
+    total = torch.where(total - top < sampling.top_p, total, 0).cummax(-1).values
+    target = uniform[:, None] * total[:, -1:]
+    at = torch.searchsorted(total, target, right=True).clamp(max=top.shape[-1] - 1)
+    return tokens.gather(1, at)[:, 0]

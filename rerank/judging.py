@@ -1,0 +1,175 @@
+"""Judge many problems with an autorater, every verdict in a journal as soon as it is there.
+
+    for ranking in judge_pointwise(problems, groups, load, scores=journal, costs=costs): ...
+
+A problem's programs share a batch, and a batch decides the last bits of its numbers. So a problem (pairwise: a round)
+of which any verdict is missing is asked again whole, in the same batch as the first time; the verdicts that were there
+stay. A model is loaded only when there is something left to ask.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from tqdm import tqdm
+
+from rerank import selection
+from rerank.aggregation import Aggregate
+from rerank.autoraters import PairwiseAutorater, PointwiseAutorater
+from rerank.backends import Usage
+from rerank.records import Candidate, Comparison, PublicProblem, Ranking
+from rerank.selection import Evidence, distinct_keys
+from rerank.store import Journal
+from rerank.tournaments import Tournament
+
+Passed = Mapping[tuple[str, int], bool]  # by task_id and candidate index
+Groups = Mapping[str, Sequence[Candidate]]  # a problem's candidates, by task_id
+BAR: Any = {"unit": "problem", "disable": None, "dynamic_ncols": True, "leave": False}  # silent without a terminal
+
+
+class Costs:
+    """What judging spent, in a journal: one row a problem and step, with the seconds since the row before."""
+
+    def __init__(self, journal: Journal, stage: str):
+        self._journal = journal
+        self._stage = stage
+        self.reset(Usage())
+
+    def reset(self, usage: Usage) -> None:
+        """Start the clock; `usage` is what the autorater has spent before."""
+        self._usage = usage
+        self._time = time.monotonic()
+
+    def note(self, task_id: str, step: int, usage: Usage) -> None:
+        now = time.monotonic()
+        spent = {
+            "num_prompts": usage.num_prompts - self._usage.num_prompts,
+            "num_tokens": usage.num_tokens - self._usage.num_tokens,
+            "num_tokens_saved": usage.num_tokens_saved - self._usage.num_tokens_saved,
+            "seconds": round(now - self._time, 3),
+        }
+        self._journal.append([{"stage": self._stage, "task_id": task_id, "step": step, **spent}])
+        self._usage, self._time = usage, now
+
+
+class Live:
+    """pass@1 so far, beside the progress bar: of the choices, and of the candidates' mean."""
+
+    def __init__(self, passed: Passed, groups: Groups):
+        self._passed, self._groups = passed, groups
+        self._picks: list[float] = []
+        self._means: list[float] = []
+
+    def note(self, ranking: Ranking, bar: "tqdm | None" = None) -> Ranking:
+        task_id = ranking.task_id
+        outcomes = [self._passed.get((task_id, candidate.index)) for candidate in self._groups[task_id]]
+        pick = self._passed.get((task_id, ranking.best))
+        known = [float(outcome) for outcome in outcomes if outcome is not None]
+        if pick is not None and known:
+            self._picks.append(float(pick))
+            self._means.append(sum(known) / len(known))
+            if bar is not None:
+                picked, mean = (100 * sum(each) / len(each) for each in (self._picks, self._means))
+                bar.set_postfix_str(f"pass@1 {picked:.1f}, mean {mean:.1f}")
+        return ranking
+
+
+def judge_pointwise(
+    problems: Sequence[PublicProblem],
+    groups: Groups,
+    load: Callable[[], PointwiseAutorater],
+    *,
+    scores: Journal,
+    costs: Journal,
+    passed: Passed,
+) -> Iterator[Ranking]:
+    """Yield each problem's ranking by score, those that the journal holds whole first; `load` only if need be."""
+    programs = {problem.task_id: _programs(groups[problem.task_id]) for problem in problems}
+    live = Live(passed, groups)
+
+    def rank(problem: PublicProblem, bar: "tqdm | None" = None) -> Ranking:
+        rows = (scores[problem.task_id, key] for key in programs[problem.task_id])
+        evidence = Evidence(scores={row["key"]: row["log_odds"] for row in rows})
+        return live.note(selection.rank_pointwise(problem, groups[problem.task_id], evidence), bar)
+
+    whole = [each for each in problems if all((each.task_id, key) in scores for key in programs[each.task_id])]
+    yield from map(rank, whole)
+    todo = [problem for problem in problems if problem not in whole]
+    if not todo:
+        return
+    autorater = load()
+    spent = Costs(costs, "pointwise")
+    spent.reset(autorater.usage)
+    tasks = ((problem, programs[problem.task_id]) for problem in todo)
+    with tqdm(autorater.score_many(tasks), "score", len(problems), initial=len(whole), **BAR) as bar:
+        for problem, found in zip(todo, bar, strict=True):
+            scores.append(asdict(score) for score in found)
+            spent.note(problem.task_id, 0, autorater.usage)
+            yield rank(problem, bar)
+
+
+def judge_pairwise(
+    problems: Sequence[PublicProblem],
+    groups: Groups,
+    load: Callable[[], PairwiseAutorater],
+    *,
+    tournament: Tournament,
+    aggregate: Aggregate,
+    seed: int,
+    comparisons: Journal,
+    costs: Journal,
+    passed: Passed,
+) -> Iterator[Ranking]:
+    """Play all problems' tournaments, the open rounds of all at a time; yield each ranking when its last is played."""
+    programs = {problem.task_id: _programs(groups[problem.task_id]) for problem in problems}
+    verdicts: dict[str, list[Comparison]] = {problem.task_id: [] for problem in problems}
+    for row in comparisons.rows.values():
+        if row["task_id"] in verdicts:
+            verdicts[row["task_id"]].append(Comparison(**row))
+    live = Live(passed, groups)
+    load = cache(load)
+    spent = Costs(costs, "pairwise")
+    waiting = list(problems)
+    while waiting:
+        pairs: dict[str, list[tuple[str, str]]] = {}
+        for problem in waiting:
+            task_id = problem.task_id
+            progress = tournament(list(programs[task_id]), verdicts[task_id], task_id=task_id, seed=seed)
+            if progress.pending:
+                pairs[task_id] = _both_orders(progress.rounds[-1])
+                continue
+            ranking = selection.rank_pairwise(
+                problem,
+                groups[task_id],
+                verdicts[task_id],
+                tournament=tournament,
+                aggregate=aggregate,
+                seed=seed,
+            )
+            yield live.note(ranking)
+        waiting = [problem for problem in waiting if problem.task_id in pairs]
+        if not waiting:
+            return
+        autorater = load()
+        spent.reset(autorater.usage)
+        tasks = ((problem, pairs[problem.task_id], programs[problem.task_id]) for problem in waiting)
+        label = f"compare {sum(map(len, pairs.values()))} pairs"
+        with tqdm(autorater.compare_many(tasks), label, len(waiting), **BAR) as bar:
+            for problem, found in zip(waiting, bar, strict=True):
+                task_id = problem.task_id
+                comparisons.append(asdict(verdict) for verdict in found)
+                spent.note(task_id, len(verdicts[task_id]), autorater.usage)
+                asked = {(each.first, each.second) for each in verdicts[task_id]}
+                verdicts[task_id] += [each for each in found if (each.first, each.second) not in asked]
+
+
+def _programs(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """Key to program, of equal ones the first drawn, in the order of the keys: a batch that no relabelling changes."""
+    first = {each.key: each.program for each in reversed(candidates) if each.key is not None}
+    return {key: first[key] for key in sorted(distinct_keys(candidates))}
+
+
+def _both_orders(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [ordered for a, b in pairs for ordered in ((a, b), (b, a))]

@@ -1,0 +1,141 @@
+"""Evidence to a ranking: the one place where values become an order over candidates.
+
+A selector sees a PublicProblem, its candidates and Evidence; no outcome and no hidden test can reach it by type.
+
+    select("examples", problem.public, candidates, evidence).best      # the index of its choice
+
+The order is always: programs that parse before those that do not; those with a value before those without; the higher
+value; the higher mean log-probability; the lower index. Candidates with one key share what is known of that key. Only
+`random` and `first` let a program that does not parse win, since they stand for using no judgment at all: so the
+expected pass@1 of `random` is the candidates' mean, and `first` is what the generator said first.
+
+The order in which candidates, scores and comparisons are given never matters.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rerank.aggregation import Aggregate
+from rerank.baselines import BASELINES
+from rerank.records import Candidate, Comparison, PublicProblem, Ranking, Score
+from rerank.tournaments import Tournament
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found out about one problem's candidates, by key. A key that is missing is not known about."""
+
+    scores: Mapping[str, float | None] = field(default_factory=dict)  # an autorater's pointwise log-odds
+    examples: Mapping[str, float | None] = field(default_factory=dict)  # share of the docstring's examples passed
+    seed: int = 0
+
+
+Selector = Callable[[PublicProblem, Sequence[Candidate], Evidence], Ranking]
+
+
+def rank_by(
+    values: Mapping[int, float | None],
+    candidates: Sequence[Candidate],
+    *,
+    task_id: str,
+    selector: str,
+    num_comparisons: int = 0,
+    unparsed_last: bool = True,
+) -> Ranking:
+    """Order candidates by `values` (by candidate index, higher is better), as the head of this module says."""
+
+    def place(candidate: Candidate) -> tuple[bool, float, float, int]:
+        value, log_probability = values.get(candidate.index), candidate.mean_log_probability
+        return (
+            unparsed_last and candidate.key is None,
+            math.inf if value is None else -value,
+            math.inf if log_probability is None else -log_probability,
+            candidate.index,
+        )
+
+    order = tuple(candidate.index for candidate in sorted(candidates, key=place))
+    return Ranking(task_id, selector, order, tuple(values.get(index) for index in order), num_comparisons)
+
+
+def by_key(values: Mapping[str, float | None], candidates: Iterable[Candidate]) -> dict[int, float | None]:
+    """Values of keys to values of candidates: those with one key share it, those without a key have none."""
+    return {each.index: None if each.key is None else values.get(each.key) for each in candidates}
+
+
+def distinct_keys(candidates: Iterable[Candidate]) -> list[str]:
+    """The keys to be judged, each once, in the order of the candidates; programs that do not parse have none."""
+    return list(dict.fromkeys(each.key for each in candidates if each.key is not None))
+
+
+def log_odds_by_key(scores: Iterable[Score]) -> dict[str, float | None]:
+    """Scores of one problem as `Evidence` holds them."""
+    return {score.key: score.log_odds for score in scores}
+
+
+def rank_pointwise(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+    """By the autorater's pointwise score."""
+    values = by_key(evidence.scores, candidates)
+    return rank_by(values, candidates, task_id=problem.task_id, selector="pointwise")
+
+
+def rank_examples(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+    """By the share of the docstring's examples passed."""
+    values = by_key(evidence.examples, candidates)
+    return rank_by(values, candidates, task_id=problem.task_id, selector="examples")
+
+
+def rank_pairwise(
+    problem: PublicProblem,
+    candidates: Sequence[Candidate],
+    comparisons: Iterable[Comparison],
+    *,
+    tournament: Tournament,
+    aggregate: Aggregate,
+    seed: int,
+    scores: Mapping[str, float | None] | None = None,
+    selector: str = "pairwise",
+) -> Ranking:
+    """By what the tournament's own comparisons add up to; others among `comparisons` are left out.
+
+    In a knockout programs play different numbers of games against unequal opponents, so no aggregate of them need put
+    the champion first. There the rounds survived come first and the aggregate only orders those who fell in the same
+    round: the value is the rounds survived, plus a fraction below 1 that grows with the aggregate.
+    """
+    keys = distinct_keys(candidates)
+    given = list(comparisons)
+    progress = tournament(keys, given, task_id=problem.task_id, seed=seed, scores=scores)
+    played = progress.pairs
+    own = [each for each in given if tuple(sorted((each.first, each.second))) in played]
+    values = aggregate(keys, own)
+    if progress.survived:
+        levels = sorted(set(values.values()))
+        values = {key: progress.survived[key] + levels.index(value) / len(levels) for key, value in values.items()}
+    return rank_by(
+        by_key(values, candidates),
+        candidates,
+        task_id=problem.task_id,
+        selector=selector,
+        num_comparisons=progress.num_comparisons,
+    )
+
+
+def _baseline(name: str) -> Selector:
+    def rank(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+        values = BASELINES[name](candidates, task_id=problem.task_id, seed=evidence.seed)
+        judges_nothing = name in ("random", "first")
+        return rank_by(values, candidates, task_id=problem.task_id, selector=name, unparsed_last=not judges_nothing)
+
+    return rank
+
+
+SELECTORS: dict[str, Selector] = {
+    **{name: _baseline(name) for name in BASELINES},
+    "examples": rank_examples,
+    "pointwise": rank_pointwise,
+}
+
+
+def select(name: str, problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+    """The ranking of one problem's candidates by the selector called `name`, one of SELECTORS."""
+    return SELECTORS[name](problem, candidates, evidence)

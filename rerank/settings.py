@@ -1,0 +1,46 @@
+"""What decides a generator's samples and a ranking: small frozen records, made once where the options are read."""
+
+from dataclasses import asdict, dataclass, field
+
+from rerank.backends import Sampling
+from rerank.baselines import BASELINES
+
+MODEL_FREE = (*BASELINES, "examples")  # autoraters by name that need no model
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    """What decides a generator's samples."""
+
+    generator: str
+    num_samples: int = 10
+    sampling: Sampling = field(default_factory=Sampling)
+    backend: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """What decides a ranking."""
+
+    autorater: str  # a model, or one of MODEL_FREE
+    mode: str = "pointwise"
+    tournament: str = "round-robin"
+    aggregate: str = "borda"
+    backend: str = "auto"
+    seed: int = 0
+
+    @property
+    def needs_model(self) -> bool:
+        return self.autorater not in MODEL_FREE
+
+    @property
+    def selector(self) -> str:
+        """The name of the selector that this autorater is."""
+        return self.mode if self.needs_model else self.autorater
+
+    def recorded(self) -> dict[str, str | int]:
+        """The settings that have a say: no tournament in a pointwise run, no mode without a model."""
+        if not self.needs_model:
+            return {"autorater": self.autorater, "seed": self.seed}
+        unused = {"tournament", "aggregate"} if self.mode == "pointwise" else set()
+        return {name: value for name, value in asdict(self).items() if name not in unused}

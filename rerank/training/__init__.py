@@ -1,0 +1,1 @@
+"""Where the scorer's training data comes from: problems, labelled programs, judgments, and their mixture."""

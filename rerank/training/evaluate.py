@@ -1,0 +1,237 @@
+"""Figures on the dev split, and the temperatures. Plain numbers in, no model here.
+
+Pick rate and pair accuracy count only problems with both right and wrong programs: on the others every choice is as
+good. Each problem weighs the same, however many programs it has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rerank.training.inputs import Example
+from rerank.training.labels import Label
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedExample:
+    """What a model says of an example."""
+
+    log_odds: tuple[float, ...]  # of each target that is a choice: its first answer against its second
+    comparisons: tuple[float, ...]  # of each encoded-once verdict: that its first program is better
+    is_right: bool  # all targets are answered as wanted
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredProblem:
+    """The judged programs of one problem."""
+
+    task_id: str
+    right: tuple[bool, ...]
+    log_odds: tuple[float, ...]  # that the program is right
+    mean_log_probability: tuple[float | None, ...]  # by the program's generator, nats a token
+    is_sample: tuple[bool, ...]  # drawn from a generator; else a mutation, a reference...
+
+    def samples(self) -> "ScoredProblem":
+        """Only what a generator wrote: what a user will choose among."""
+        keep = [index for index, is_sample in enumerate(self.is_sample) if is_sample]
+        return ScoredProblem(
+            self.task_id,
+            tuple(self.right[index] for index in keep),
+            tuple(self.log_odds[index] for index in keep),
+            tuple(self.mean_log_probability[index] for index in keep),
+            (True,) * len(keep),
+        )
+
+    @property
+    def has_both(self) -> bool:
+        return any(self.right) and not all(self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """A right and a wrong program of one problem, judged in both orders: log-odds that the right one is better."""
+
+    task_id: str
+    right_first: float
+    wrong_first: float
+
+
+@dataclass(frozen=True, slots=True)
+class DevScores:
+    """The judged dev split."""
+
+    problems: tuple[ScoredProblem, ...]
+    pairs: tuple[ScoredPair, ...]
+    judgments: dict[str, list[bool]]  # by task of the mixture: which are right
+
+    @staticmethod
+    def collect(judged: Sequence[tuple[Example, JudgedExample]]) -> "DevScores":
+        programs: dict[str, list[tuple[Label, float]]] = {}
+        pairs: list[ScoredPair] = []
+        judgments: dict[str, list[bool]] = {}
+        for example, scores in judged:
+            name = example.name
+            if example.programs:
+                programs.setdefault(name, []).extend(zip(example.programs, scores.log_odds, strict=True))
+                # Antisymmetric by construction: the other order says the same.
+                pairs += [ScoredPair(name, value, value) for value in scores.comparisons]
+            elif example.is_pairs:
+                forward, backward = scores.log_odds[::2], scores.log_odds[1::2]
+                pairs += [ScoredPair(name, a, -b) for a, b in zip(forward, backward, strict=True)]
+            else:
+                judgments.setdefault(name, []).append(scores.is_right)
+        return DevScores(
+            tuple(
+                ScoredProblem(
+                    name,
+                    tuple(program.right for program, _ in rows),
+                    tuple(log_odds for _, log_odds in rows),
+                    tuple(program.mean_log_probability for program, _ in rows),
+                    tuple(program.origin == "sample" for program, _ in rows),
+                )
+                for name, rows in programs.items()
+            ),
+            tuple(pairs),
+            judgments,
+        )
+
+    @property
+    def criterion(self) -> float | None:
+        """What the best weights have most of: accuracy on pairs of generated programs, else on what there is."""
+        found = self.figures()
+        parts = [found.get("samples", found).get("pair_accuracy"), found.get("pairwise", {}).get("pair_accuracy")]
+        known = [part for part in parts if part is not None]
+        return _mean(known or [task["accuracy"] for task in found.get("judgments", {}).values()])
+
+    def temperatures(self) -> dict[str, float]:
+        log_odds = [value for problem in self.problems for value in problem.log_odds]
+        right = [value for problem in self.problems for value in problem.right]
+        found = {"pointwise": fit_temperature(log_odds, right)}
+        if self.pairs:
+            values = [value for pair in self.pairs for value in (pair.right_first, pair.wrong_first)]
+            found["pairwise"] = fit_temperature(values, [True] * len(values))
+        return found
+
+    def figures(self, *, pointwise: float = 1.0, pairwise: float = 1.0) -> dict[str, Any]:
+        """All figures, at these temperatures."""
+        found = figures(self.problems, temperature=pointwise) if self.problems else {}
+        if self.pairs:
+            found["pairwise"] = pair_figures(self.pairs, temperature=pairwise)
+        if self.judgments:
+            found["judgments"] = {
+                task: {"num": len(rows), "accuracy": _mean([float(row) for row in rows])}
+                for task, rows in sorted(self.judgments.items())
+            }
+        return found
+
+
+def figures(problems: Sequence[ScoredProblem], *, temperature: float = 1.0) -> dict[str, Any]:
+    """Pointwise figures of all programs; under `samples` those of generated programs alone."""
+    found = _figures(problems, temperature)
+    samples = [problem.samples() for problem in problems]
+    if any(problem.has_both for problem in samples):
+        found["samples"] = _figures(samples, temperature)
+    return found
+
+
+def _figures(problems: Sequence[ScoredProblem], temperature: float) -> dict[str, Any]:
+    both = [problem for problem in problems if problem.has_both]
+    log_odds = np.array([value for problem in problems for value in problem.log_odds]) / temperature
+    right = np.array([value for problem in problems for value in problem.right], dtype=float)
+    found: dict[str, Any] = {
+        "num_problems": len(both),
+        "num_programs": len(right),
+        "pair_accuracy": _mean([pair_accuracy(problem.right, problem.log_odds) for problem in both]),
+        "pick_rate": _mean([pick_rate(problem.right, problem.log_odds) for problem in both]),
+        "pick_rate_random": _mean([sum(problem.right) / len(problem.right) for problem in both]),
+        "negative_log_likelihood": negative_log_likelihood(log_odds, right) if len(right) else None,
+        "calibration_error": calibration_error(log_odds, right) if len(right) else None,
+    }
+    known = [problem for problem in both if None not in problem.mean_log_probability]
+    if known:
+        picks = [pick_rate(p.right, [v for v in p.mean_log_probability if v is not None]) for p in known]
+        found["pick_rate_log_probability"] = _mean(picks)
+        found["num_problems_log_probability"] = len(known)
+    return found
+
+
+def pair_figures(pairs: Sequence[ScoredPair], *, temperature: float = 1.0) -> dict[str, Any]:
+    """Pairwise figures: both orders averaged in the logit; consistent where both orders name the same program."""
+    both = np.array([value for pair in pairs for value in (pair.right_first, pair.wrong_first)]) / temperature
+    return {
+        "num_pairs": len(pairs),
+        "negative_log_likelihood": negative_log_likelihood(both, np.ones(len(both))),
+        "pair_accuracy": _mean([_win(pair.right_first + pair.wrong_first) for pair in pairs]),
+        "order_consistency": _mean(
+            [float(np.sign(pair.right_first) == np.sign(pair.wrong_first) != 0) for pair in pairs]
+        ),
+    }
+
+
+def pair_accuracy(right: Sequence[bool], scores: Sequence[float]) -> float:
+    """Share of the right-wrong pairs of one problem in which the right one scores higher; a tie is half.
+
+    >>> pair_accuracy([True, False, False], [0.5, 0.1, 0.9])
+    0.5
+    """
+    rights = np.array([score for score, is_right in zip(scores, right, strict=True) if is_right])
+    wrongs = np.array([score for score, is_right in zip(scores, right, strict=True) if not is_right])
+    difference = rights[:, None] - wrongs[None, :]
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+
+def pick_rate(right: Sequence[bool], scores: Sequence[float]) -> float:
+    """1.0 when the best-scored program is right; of several best, the share that is.
+
+    >>> pick_rate([True, False, False], [0.9, 0.9, 0.1])
+    0.5
+    """
+    best = max(scores)
+    return _mean([float(is_right) for score, is_right in zip(scores, right, strict=True) if score == best]) or 0.0
+
+
+def negative_log_likelihood(log_odds: np.ndarray, right: np.ndarray) -> float:
+    """Mean, in nats, of -log p(label)."""
+    return float(np.mean(np.logaddexp(0.0, log_odds) - right * log_odds))
+
+
+def calibration_error(log_odds: np.ndarray, right: np.ndarray, *, num_bins: int = 15) -> float:
+    """Expected calibration error of p(right): equal-width bins, as Guo et al. 2017 (arXiv 1706.04599), equation 3.
+
+    They bin the confidence of the predicted class; for two classes with a score each way we bin p(right) itself.
+    """
+    probability = _sigmoid(log_odds)
+    bins = np.minimum((probability * num_bins).astype(int), num_bins - 1)
+    gaps = [abs(float(np.sum(probability[bins == b] - right[bins == b]))) for b in range(num_bins)]
+    return sum(gaps) / len(probability)
+
+
+def fit_temperature(log_odds: Sequence[float], right: Sequence[bool]) -> float:
+    """The T that makes sigmoid(log-odds / T) most likely: temperature scaling (arXiv 1706.04599, section 4.2).
+
+    The likelihood is concave in 1 / T, so its slope is bisected, between T = 1/20 and T = 20: the edge is what scores
+    that separate perfectly, or not at all, get. 1.0 without data.
+    """
+    scores, labels = np.asarray(log_odds, dtype=float), np.asarray(right, dtype=float)
+    low, high = np.log(1 / 20), np.log(20.0)  # of the inverse temperature
+    if not len(scores):
+        return 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        slope = np.sum(scores * (_sigmoid(np.exp(middle) * scores) - labels))
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return float(np.exp(-(low + high) / 2))
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 0.5 * (1.0 + np.tanh(values / 2))
+
+
+def _win(difference: float) -> float:
+    return 0.5 if difference == 0 else float(difference > 0)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None

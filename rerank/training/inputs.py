@@ -1,0 +1,321 @@
+"""Rows to what a training step reads: labelled programs and judgments to layouts, targets and packs. No model here.
+
+    problems = read_problems(["labels.jsonl.gz"])
+    for examples in packs(stream(problems, judgments, encoder, settings), settings.pack_tokens, seed=0): ...
+
+An `Example` is one packed unit: a problem with some of its programs, or one judgment of the mixture. Everything random
+comes from the seed and the epoch's number, so that a run that goes on meets the same packs as one that never stopped.
+"""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from rerank import layouts, prompts
+from rerank.errors import InputError, ModelError
+from rerank.layouts import Block, Encoder, Layout
+from rerank.prompts import Prompt
+from rerank.records import PublicProblem
+from rerank.store import Row, read_rows
+from rerank.training.labels import Label, by_problem, read_labels
+from rerank.training.presets import TrainSettings
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledProblem:
+    """One problem with all its labelled programs."""
+
+    problem: PublicProblem
+    group: str  # forms of one task share it
+    split: str  # train or dev
+    programs: tuple[Label, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One row of the mixture."""
+
+    task: str
+    split: str
+    prompt: Prompt
+    target: str
+    weight: float  # how many times an epoch shows it, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One token to be predicted, among the legal answers or, for free text, the whole vocabulary."""
+
+    block: int  # of the layout
+    token: int  # of the block: the answer follows this one; -1 is its last
+    answers: tuple[int, ...]  # token ids
+    wanted: int  # index of the right answer
+    is_open: bool = False  # predicted among the whole vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictTarget:
+    """One encoded-once comparison of two programs of an example."""
+
+    first: int  # index of its pointwise target
+    second: int
+    forward: int  # index in layout.verdicts of (first, second)
+    backward: int
+    probability: float  # that the first is better: 1.0 from a label, anything between from a teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    name: str  # the problem's task_id, or the mixture's task
+    layout: Layout
+    targets: tuple[Target, ...]
+    programs: tuple[Label, ...] = ()  # what the targets judge one by one, if they do
+    is_pairs: bool = False  # the targets judge a right and a wrong program, then the same two in the other order
+    rankings: tuple[tuple[int, int], ...] = ()  # (right, wrong): indices of pointwise targets
+    verdicts: tuple[VerdictTarget, ...] = ()
+    weight: float = 1.0  # of each of its terms in the loss
+
+
+def read_problems(paths: Iterable[str | Path]) -> list[LabelledProblem]:
+    """Labelled programs by problem, in the order met."""
+    return [
+        LabelledProblem(rows[0].problem, rows[0].group, rows[0].split, tuple(rows))
+        for rows in by_problem(read_labels(paths)).values()
+    ]
+
+
+def read_judgments(paths: Iterable[str | Path]) -> list[Judgment]:
+    found = []
+    for path in paths:
+        for line, row in read_rows(path):
+            try:
+                found.append(_judgment(row))
+            except KeyError as error:
+                raise InputError(f"not a row of a mixture (missing {error})", path=path, line=line) from error
+            answers, target = found[-1].prompt.answers, found[-1].target
+            if not target or (answers and target not in answers):
+                raise InputError(f"the target {target!r} is none of the answers", path=path, line=line)
+    return found
+
+
+def _judgment(row: Row) -> Judgment:
+    prompt = Prompt(tuple(row["segments"]), tuple(row["answers"] or ()))
+    return Judgment(row["task"], row["split"], prompt, str(row["target"]), float(row.get("weight", 1.0)))
+
+
+def usable(
+    problems: Sequence[LabelledProblem], encoder: Encoder, *, pack_tokens: int
+) -> tuple[list[LabelledProblem], int]:
+    """Problems without the programs whose prompt is longer than half a pack, and how many programs that drops.
+
+    Half, so that any two programs of a problem fit one pack together.
+    """
+    encoder.warm(p.program for problem in problems for p in problem.programs)
+    kept, num_dropped = [], 0
+    for problem in problems:
+        room = pack_tokens // 2 - layouts.pointwise(encoder, problem.problem, [""]).num_tokens - 64
+        short = tuple(p for p in problem.programs if len(encoder(p.program)) <= room)
+        num_dropped += len(problem.programs) - len(short)
+        if short:
+            kept.append(LabelledProblem(problem.problem, problem.group, problem.split, short))
+    return kept, num_dropped
+
+
+def fitting(judgments: Sequence[Judgment], encoder: Encoder, *, pack_tokens: int) -> tuple[list[Judgment], int]:
+    """Judgments that are no longer than half a pack, and how many are dropped."""
+    encoder.warm(segment for judgment in judgments for segment in judgment.prompt.segments)
+    kept = [j for j in judgments if judgment_example(encoder, j).layout.num_tokens <= pack_tokens // 2]
+    return kept, len(judgments) - len(kept)
+
+
+def first_of_each_task(judgments: Iterable[Judgment], count: int) -> list[Judgment]:
+    """At most `count` judgments of a task, in order."""
+    met: Counter[str] = Counter()
+    kept = []
+    for judgment in judgments:
+        met[judgment.task] += 1
+        if met[judgment.task] <= count:
+            kept.append(judgment)
+    return kept
+
+
+def stream(
+    problems: Sequence[LabelledProblem],
+    judgments: Sequence[Judgment],
+    encoder: Encoder,
+    settings: TrainSettings,
+    *,
+    num_epochs: int | None = None,
+) -> Iterator[Example]:
+    """Shuffled examples, epoch after epoch, without end unless `num_epochs` is given.
+
+    An epoch shows every program once and a judgment as often as its weight says. A problem weighs one over the number
+    of forms that its group has, so that a task met in four forms counts as one.
+    """
+    forms = Counter(problem.group for problem in problems)
+    mean_weight = sum(1 / forms[problem.group] for problem in problems) / max(1, len(problems))
+    for epoch in count() if num_epochs is None else range(num_epochs):
+        rng = random.Random(f"{settings.seed}:{epoch}")
+        drafts: list[tuple[LabelledProblem, tuple[Label, ...]] | Judgment] = []
+        for problem in problems:
+            drafts += ((problem, part) for part in _deal(problem.programs, settings.max_programs, rng))
+        for judgment in judgments:
+            times = math.floor(judgment.weight) + (rng.random() < judgment.weight % 1)
+            drafts += [judgment] * times
+        rng.shuffle(drafts)
+        for draft in drafts:
+            if isinstance(draft, Judgment):
+                yield judgment_example(encoder, draft)
+            else:
+                weight = 1 / forms[draft[0].group] / mean_weight
+                yield from problem_examples(encoder, *draft, settings=settings, rng=rng, weight=weight)
+
+
+def _deal(programs: Sequence[Label], max_programs: int, rng: random.Random) -> list[tuple[Label, ...]]:
+    """Shuffle programs into equal parts, right and wrong ones spread evenly over the parts."""
+    order = sorted(programs, key=lambda _: rng.random())
+    order.sort(key=lambda program: program.right)
+    num_parts = -(-len(order) // max_programs)
+    return [tuple(order[part::num_parts]) for part in range(num_parts)]
+
+
+def problem_examples(
+    encoder: Encoder,
+    problem: LabelledProblem,
+    programs: Sequence[Label],
+    *,
+    settings: TrainSettings,
+    rng: random.Random,
+    weight: float = 1.0,
+) -> Iterator[Example]:
+    """One problem with some of its programs in the mode's form; in several examples where one would fill a pack."""
+    texts = [program.program for program in programs]
+    rankings = _rankings(programs)
+    pairs = rng.sample(rankings, min(settings.num_pairs, len(rankings)))
+    ordered = [pair for right, wrong in pairs for pair in ((right, wrong), (wrong, right))]
+    is_paired = settings.mode == "encoded-once"
+    if is_paired:
+        layout = layouts.encoded_once(encoder, problem.problem, texts, ordered)
+    else:
+        layout = layouts.pointwise(encoder, problem.problem, texts)
+    if layout.num_tokens > settings.pack_tokens and len(programs) > 1:
+        for part in (programs[::2], programs[1::2]):
+            yield from problem_examples(encoder, problem, part, settings=settings, rng=rng, weight=weight)
+        return
+    yes_no = encoder.answers(prompts.POINTWISE.answers)
+    targets = tuple(
+        Target(end, -1, yes_no, 0 if program.right else 1) for end, program in zip(layout.ends, programs, strict=True)
+    )
+    verdicts = tuple(
+        VerdictTarget(right, wrong, 2 * index, 2 * index + 1, 1.0) for index, (right, wrong) in enumerate(pairs)
+    )
+    yield Example(
+        problem.problem.task_id,
+        layout,
+        targets,
+        programs=tuple(programs),
+        rankings=tuple(rankings),
+        verdicts=verdicts if is_paired else (),
+        weight=weight,
+    )
+    if settings.mode == "joint":
+        yield from _joint_examples(encoder, problem, texts, pairs, settings.pack_tokens, weight)
+
+
+def _joint_examples(
+    encoder: Encoder,
+    problem: LabelledProblem,
+    texts: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    pack_tokens: int,
+    weight: float,
+) -> Iterator[Example]:
+    """(right, wrong) pairs as joint prompts, both orders of a pair in one example."""
+    if not pairs:
+        return
+    ordered = [pair for right, wrong in pairs for pair in ((right, wrong), (wrong, right))]
+    layout = layouts.joint(encoder, problem.problem, texts, ordered)
+    if layout.num_tokens > pack_tokens and len(pairs) > 1:
+        half = len(pairs) // 2
+        for part in (pairs[:half], pairs[half:]):
+            yield from _joint_examples(encoder, problem, texts, part, pack_tokens, weight)
+    elif layout.num_tokens <= pack_tokens:  # else the pair's two orders do not fit together: left out
+        answers = encoder.answers(prompts.PAIRWISE.answers)
+        targets = tuple(Target(end, -1, answers, index % 2) for index, end in enumerate(layout.ends))
+        yield Example(problem.problem.task_id, layout, targets, is_pairs=True, weight=weight)
+
+
+def _rankings(programs: Sequence[Label]) -> list[tuple[int, int]]:
+    rights = [index for index, program in enumerate(programs) if program.right]
+    wrongs = [index for index, program in enumerate(programs) if not program.right]
+    return [(right, wrong) for right in rights for wrong in wrongs]
+
+
+def judgment_example(encoder: Encoder, judgment: Judgment) -> Example:
+    """One row of the mixture: a choice where its answers are one token each, else its text, token by token."""
+    layout = layouts.prompt_tree(encoder, [judgment.prompt])
+    [end] = layout.ends
+    try:
+        answers = encoder.answers(judgment.prompt.answers) if judgment.prompt.answers else ()
+    except ModelError:
+        answers = ()
+    if answers:
+        return Example(
+            judgment.task, layout, (Target(end, -1, answers, judgment.prompt.answers.index(judgment.target)),)
+        )
+    # Free text: its tokens but the last are written after the prompt, and each is predicted from the one before it.
+    *given, _ = text = encoder(judgment.target)
+    blocks = layout.blocks
+    if given:
+        blocks = (*blocks, Block(tuple(given), blocks[end].stop, (*blocks[end].sees, end)))
+    places = [(end, -1), *((len(blocks) - 1, index) for index in range(len(given)))]
+    targets = (Target(*place, (token,), 0, True) for place, token in zip(places, text, strict=True))
+    return Example(judgment.task, Layout(blocks, layout.ends), tuple(targets), weight=1 / len(text))
+
+
+def packs(
+    examples: Iterable[Example], pack_tokens: int, *, seed: int | None = None, window: int = 128
+) -> Iterator[list[Example]]:
+    """Group examples into packs of at most `pack_tokens`, `window` examples at a time: first fit, longest first.
+
+    With a seed a window's packs come in random order, else longest first.
+    """
+    held: list[Example] = []
+    for number, example in enumerate(examples, 1):
+        held.append(example)
+        if number % window == 0:
+            yield from _fit(held, pack_tokens, None if seed is None else random.Random(f"{seed}:{number}"))
+            held = []
+    yield from _fit(held, pack_tokens, None if seed is None else random.Random(f"{seed}:end"))
+
+
+def _fit(examples: Sequence[Example], pack_tokens: int, rng: random.Random | None) -> list[list[Example]]:
+    fitted: list[list[Example]] = []
+    room: list[int] = []
+    for example in sorted(examples, key=lambda example: -example.layout.num_tokens):
+        size = example.layout.num_tokens
+        index = next((index for index, free in enumerate(room) if size <= free), len(room))
+        if index == len(room):
+            fitted.append([])
+            room.append(pack_tokens)
+        fitted[index].append(example)
+        room[index] -= size
+    if rng:
+        rng.shuffle(fitted)
+    return fitted
+
+
+def steps(packed: Iterable[list[Example]], *, batch_size: int, num_processes: int = 1) -> Iterator[list[list[Example]]]:
+    """Whole packs for each optimizer step: at least `batch_size` judgments, and as many packs for each process."""
+    step: list[list[Example]] = []
+    num_judgments = 0
+    for examples in packed:
+        step.append(examples)
+        num_judgments += sum(len(example.targets) + len(example.verdicts) for example in examples)
+        if num_judgments >= batch_size and len(step) % num_processes == 0:
+            yield step
+            step, num_judgments = [], 0

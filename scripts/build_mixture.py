@@ -1,0 +1,120 @@
+"""Build the mixture: labelled programs, judgments and hub sets as one file of judgments to learn from.
+
+    python scripts/build_mixture.py --judgments data/judgments --labels labels.jsonl.gz --out mixture.jsonl.gz
+    python scripts/build_mixture.py --judgments data/judgments --weighting equal --out equal.jsonl.gz
+    python scripts/build_mixture.py --hub helpsteer_pair --hub prm800k_pair --hub commitpackft_pair \\
+        --hub hh_rlhf_harmless_pair --weighting equal --out flame_rm.jsonl.gz
+    python scripts/build_mixture.py --labels labels.jsonl.gz --judgments data/judgments \\
+        --weight code_pair=30000 --weight argument_convincing=3000 --out weighted.jsonl.gz
+    python scripts/build_mixture.py --list
+
+Prints a table of tasks, sizes, weights and tokens. The same inputs and seed give the same file to the byte. Held-out
+sets are refused. `rerank.training.registry` has every task's source and licence, `rerank.training.mixture` the rows.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from rerank.errors import InputError, MissingError, SettingError, UserError
+from rerank.store import write_rows
+from rerank.training import mixture as mixtures
+from rerank.training.decontaminate import Benchmark, humaneval_texts
+from rerank.training.hub import HUB_SETS, hub_rows
+from rerank.training.judgments import label_rows
+from rerank.training.labels import read_labels
+from rerank.training.mixture import Mixture, Weighting
+from rerank.training.registry import TASKS
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(help=__doc__)
+def build(
+    out: Annotated[Path | None, typer.Option(help="JSON lines to write, .gz for compressed.")] = None,
+    judgments: Annotated[list[Path] | None, typer.Option(help="A judgment file or a folder; repeatable.")] = None,
+    labels: Annotated[list[Path] | None, typer.Option(help="Labelled programs; repeatable.")] = None,
+    hub: Annotated[list[str] | None, typer.Option(help="A task to load from the Hugging Face hub; repeatable.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Keep these tasks and no others; repeatable.")] = None,
+    leave_out: Annotated[list[str] | None, typer.Option(help="A task to leave out; repeatable.")] = None,
+    weighting: Annotated[str, typer.Option(help="proportional or equal.")] = "proportional",
+    weight: Annotated[list[str] | None, typer.Option(help="task=examples an epoch, for every task wanted.")] = None,
+    max_examples: Annotated[int, typer.Option(min=1, help="Most examples of a task.")] = mixtures.MAX_EXAMPLES,
+    tokenizer: Annotated[str | None, typer.Option(help="Model whose tokens to count, not estimate.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every choice and of the order.")] = 0,
+    is_list: Annotated[bool, typer.Option("--list", help="List the registry and stop.")] = False,
+) -> None:
+    if is_list:
+        for task in TASKS.values():
+            print(
+                f"{task.name:30} {task.kind:14} {task.capability:21} {task.origin:9} {task.licence:14} {task.location}"
+            )
+        return
+    if out is None:
+        raise SettingError("--out is missing: name the file to write")
+    if weighting not in ("proportional", "equal"):
+        raise SettingError(f"--weighting {weighting}: proportional or equal")
+    chosen = _chosen(only or [], leave_out or [])
+    mixture = Mixture(seed=seed, benchmark=Benchmark.of(humaneval_texts()), max_examples=max_examples)
+    for path in tqdm(_files(judgments or []), desc="judgments", unit="file", disable=None):
+        if path.name.split(".")[0] in chosen or path.name.split(".")[0] not in TASKS:
+            mixture.add_judgments(path)
+    if labels:
+        mixture.add(row for row in label_rows(read_labels(labels), seed=seed) if row.task in chosen)
+    for name in hub or []:
+        if name not in HUB_SETS:
+            raise SettingError(f"--hub {name}: one of {', '.join(HUB_SETS)}")
+        mixture.add(tqdm(hub_rows(name), desc=name, unit="row", disable=None))
+    explicit = mixtures.parse_weights(weight) if weight else None
+    named: Weighting = "equal" if weighting == "equal" else "proportional"
+    rows = mixture.rows(named, explicit)
+    if not rows:
+        raise SettingError("nothing to mix: give --judgments, --labels or --hub")
+    write_rows(out, (row.to_row() for row in rows))
+    print(mixtures.table(mixtures.sizes(rows, _counter(tokenizer)), mixture.dropped))
+    print(f"{len(rows):,} rows: {out}", file=sys.stderr)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    """Files as given, and the judgment files of folders; never what lies below a folder, where held-out sets are."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted([*path.glob("*.jsonl.gz"), *path.glob("*.jsonl")])
+            if not inside:
+                raise InputError("holds no .jsonl or .jsonl.gz file", path=path)
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def _chosen(only: list[str], leave_out: list[str]) -> set[str]:
+    for name in (*only, *leave_out):
+        if name not in TASKS:
+            raise SettingError(f"task {name} is not in the registry; --list shows it")
+    return (set(only) or set(TASKS)) - set(leave_out)
+
+
+def _counter(tokenizer: str | None) -> Callable[[str], int]:
+    if tokenizer is None:
+        return mixtures.estimated_tokens
+    from transformers import AutoTokenizer
+
+    try:
+        encode = AutoTokenizer.from_pretrained(tokenizer)
+    except (OSError, ValueError) as error:
+        raise MissingError(f"--tokenizer {tokenizer}: no tokenizer there; name a folder or a hub model") from error
+    return lambda text: len(encode(text).input_ids)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,207 @@
+"""What tests share: a scrubbed environment, a tiny random model made on the spot, fakes that answer from a queue."""
+
+import os
+
+# Read once, when the hub's package is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Tiny models gain nothing from threads, and waiting ones keep a shared core busy.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from rerank.backends import AnswerLogOdds, GenerationRequest, Sample, Sampling, Usage
+from rerank.prompts import Prompt
+from rerank.records import Comparison, PublicProblem, Score
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+TOKENIZER_LINES = [
+    "Yes\nNo\nYes\nNo\nYes\nNo",
+    "INSTRUCTIONS:\ntitle: Is this Python solution correct?",
+    "def add(a, b):\n    return a + b",
+    "def sub(a, b):\n    return a - b",
+    "solution A:\nsolution B:\nEVALUATION:\nanswer:",
+    "for x in range(10):\n    if x == 0:\n        print(x)",
+    "system\nuser\nassistant",
+    "```python\nimport math\n```",
+]
+
+
+@pytest.fixture(autouse=True)
+def scrubbed(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No user's settings, keys or caches; nothing a test does reaches beyond its own folders."""
+    for name in ("OPENAI_API_KEY", "XDG_CACHE_HOME", "HF_ENDPOINT", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RERANK_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def make_tokenizer():
+    """A byte-level tokenizer in which Yes, No, A and B are one token each."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=384,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TOKENIZER_LINES * 4, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def make_model(tokenizer, *, seed: int = 0):
+    """Two layers of Qwen2's architecture with random weights, large enough that verdicts differ."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model folder: tokenizer with chat template, config, float32 safetensors."""
+    folder = tmp_path_factory.mktemp("tiny-model")
+    tokenizer = make_tokenizer()
+    tokenizer.save_pretrained(folder)
+    make_model(tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A peft adapter of `tiny_model`, with random weights that change its verdicts."""
+    import warnings
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny-adapter")
+    torch.manual_seed(1)
+    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks transformers by an old name
+        get_peft_model(base, settings).save_pretrained(folder)
+    return folder
+
+
+FAKE_SETTINGS = {"engine": "fake", "model": "fake", "weights": "none", "device": "none", "dtype": "none"}
+
+
+class FakeJudge:
+    """An engine that judges from a queue: a number is a verdict, a text the reason why there is none."""
+
+    settings = FAKE_SETTINGS
+
+    def __init__(self, queue: Iterable[float | str]):
+        self.queue = list(queue)
+        self.asked: list[list[Prompt]] = []  # one list a group
+
+    def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
+        for prompts in groups:
+            self.asked.append(list(prompts))
+            yield [self._answer(self.queue.pop(0)) for _ in prompts]
+
+    @staticmethod
+    def _answer(verdict: float | str) -> AnswerLogOdds:
+        if isinstance(verdict, str):
+            return AnswerLogOdds(None, 10, 5, verdict)
+        return AnswerLogOdds(verdict, 10, 5)
+
+
+class FakeSource:
+    """An engine that generates from a queue of texts; `requests` is what it was asked."""
+
+    settings = FAKE_SETTINGS
+    has_chat_template = True
+
+    def __init__(self, queue: Iterable[str]):
+        self.queue = list(queue)
+        self.requests: list[GenerationRequest] = []
+        self.sampling: Sampling | None = None
+
+    def generate(
+        self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling
+    ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
+        self.sampling = sampling
+        for request in requests:
+            self.requests.append(request)
+            texts = [self.queue.pop(0) for _ in range(num_samples)]
+            yield request, [Sample(text, len(text), "stop", -0.5) for text in texts]
+
+
+class FakeAutorater:
+    """Both kinds of autorater, answering from a queue; `asked` is what it was asked: a key, or a pair of keys."""
+
+    def __init__(self, queue: Iterable[float | None]):
+        self.queue = list(queue)
+        self.asked: list[str | tuple[str, str]] = []
+        self.usage = Usage()
+
+    def score(self, problem: PublicProblem, programs: Mapping[str, str]) -> list[Score]:
+        return [Score(problem.task_id, key, *self._next(key)) for key in programs]
+
+    def score_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str]]]) -> Iterator[list[Score]]:
+        return (self.score(*task) for task in tasks)
+
+    def compare(
+        self, problem: PublicProblem, pairs: Sequence[tuple[str, str]], programs: Mapping[str, str]
+    ) -> list[Comparison]:
+        assert {key for pair in pairs for key in pair} <= set(programs)
+        return [Comparison(problem.task_id, *pair, *self._next(pair)) for pair in pairs]
+
+    def compare_many(
+        self, tasks: Iterable[tuple[PublicProblem, Sequence[tuple[str, str]], Mapping[str, str]]]
+    ) -> Iterator[list[Comparison]]:
+        return (self.compare(*task) for task in tasks)
+
+    def _next(self, what: str | tuple[str, str]) -> tuple[float | None, str]:
+        self.asked.append(what)
+        self.usage += Usage(1, 10, 5)
+        verdict = self.queue.pop(0)
+        return verdict, "no verdict in the queue" if verdict is None else ""
+
+
+@pytest.fixture
+def fake_judge() -> type[FakeJudge]:
+    return FakeJudge
+
+
+@pytest.fixture
+def fake_source() -> type[FakeSource]:
+    return FakeSource
+
+
+@pytest.fixture
+def fake_autorater() -> type[FakeAutorater]:
+    return FakeAutorater

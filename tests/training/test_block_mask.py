@@ -1,0 +1,208 @@
+"""Packed against one at a time. float32 on a CPU: equal up to the rounding of larger matrix products."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rerank import layouts, prompts
+from rerank.backends import block_mask
+from rerank.backends.encoding import PromptEncoder
+from rerank.errors import ModelError
+from rerank.layouts import Block, Encoder, Layout
+from rerank.prompts import Prompt
+from rerank.records import PublicProblem
+from rerank.training.batch import Scorer, collate, loss_sums
+from rerank.training.inputs import Example, Target
+
+TOLERANCE = 1e-5  # of logits of size 1 to 10, and of gradients relative to their largest
+PROBLEMS = [PublicProblem(f"p/{n}", f"Add {n} to a." * (n + 1), "f", "text") for n in range(3)]
+PROGRAMS = [f"def f(a):\n    return a {sign} {number}" for sign in "+-" for number in (1, 22, 333)]
+PAIRS = [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)]
+
+
+@pytest.fixture(scope="module")
+def encoder(base: Path) -> Encoder:
+    return Encoder(AutoTokenizer.from_pretrained(base))
+
+
+@pytest.fixture(scope="module")
+def model(base: Path):
+    return block_mask.load(base).eval()
+
+
+@pytest.fixture(scope="module")
+def plain(base: Path):
+    """The same weights under transformers' own causal attention."""
+    return AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager").eval()
+
+
+def alone(plain, encoder: Encoder, prompt: Prompt) -> torch.Tensor:
+    """Logits of the prompt's answers, from its own sequence: (answers,)."""
+    tokens = [*encoder.before, *(token for text in prompt.segments for token in encoder(text)), *encoder.after]
+    return plain(torch.tensor([tokens])).logits[0, -1][list(encoder.answers(prompt.answers))]
+
+
+def packed_logits(model, asked: list[Layout], answers: tuple[int, ...], **options: object) -> list[torch.Tensor]:
+    packed = block_mask.pack(asked, **options)  # type: ignore[arg-type]
+    hidden = block_mask.hidden_states(model, packed)
+    ids = torch.tensor(answers)
+    reads = [torch.cat(ends) for ends in zip(packed.ends, packed.verdicts, strict=True)]
+    return [block_mask.answer_logits(model, hidden[where], ids) for where in reads]
+
+
+@torch.no_grad()
+def test_packed_prompts_answer_as_each_alone(model, plain, encoder: Encoder) -> None:
+    pointwise = [layouts.pointwise(encoder, problem, PROGRAMS) for problem in PROBLEMS]
+    for problem, logits in zip(PROBLEMS, packed_logits(model, pointwise, encoder.answers(["Yes", "No"])), strict=True):
+        expected = [alone(plain, encoder, prompts.pointwise(problem, program)) for program in PROGRAMS]
+        torch.testing.assert_close(logits, torch.stack(expected), atol=TOLERANCE, rtol=TOLERANCE)
+    joint = [layouts.joint(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
+    for problem, logits in zip(PROBLEMS, packed_logits(model, joint, encoder.answers(["A", "B"])), strict=True):
+        asked = [prompts.pairwise(problem, PROGRAMS[a], PROGRAMS[b]) for a, b in PAIRS]
+        expected = [alone(plain, encoder, prompt) for prompt in asked]
+        torch.testing.assert_close(logits, torch.stack(expected), atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_packed_gradients_are_the_sum_of_each_alone(base: Path, plain, encoder: Encoder) -> None:
+    yes_no = encoder.answers(["Yes", "No"])
+    examples = []
+    for problem in PROBLEMS:
+        layout = layouts.pointwise(encoder, problem, PROGRAMS)
+        targets = tuple(Target(end, -1, yes_no, index % 2) for index, end in enumerate(layout.ends))
+        examples.append(Example(problem.task_id, layout, targets))
+    scorer = Scorer(block_mask.load(base))
+    batch = collate(examples, encoder)
+    loss_sums(batch, *scorer(batch.packed, batch.reads, batch.answers, batch.open_reads))["answer"].backward()
+    plain.zero_grad()
+    total = 0.0
+    for problem in PROBLEMS:
+        for index, program in enumerate(PROGRAMS):
+            logits = alone(plain, encoder, prompts.pointwise(problem, program))
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                logits[0] - logits[1], torch.tensor(float(index % 2 == 0))
+            )
+            loss.backward()
+            total += loss.item()
+    assert total > 0
+    for (name, ours), (_, theirs) in zip(scorer.model.named_parameters(), plain.named_parameters(), strict=True):
+        largest = float(theirs.grad.abs().max())
+        torch.testing.assert_close(
+            ours.grad, theirs.grad, atol=TOLERANCE * largest, rtol=0, msg=lambda m, n=name: n + m
+        )
+    plain.zero_grad()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("form", [layouts.pointwise, layouts.encoded_once])
+def test_no_candidate_sees_another(model, encoder: Encoder, form) -> None:
+    """Another program of as many tokens in B's place: the same bits for everybody else."""
+    ids = encoder.answers(["Yes", "No"])
+    other = [*PROGRAMS]
+    other[1] = other[1].replace("22", "77")
+    assert len(encoder(other[1])) == len(encoder(PROGRAMS[1]))
+    arguments = (PAIRS,) if form is layouts.encoded_once else ()
+    [before] = packed_logits(model, [form(encoder, PROBLEMS[0], PROGRAMS, *arguments)], ids)
+    [after] = packed_logits(model, [form(encoder, PROBLEMS[0], other, *arguments)], ids)
+    sees_b = {1} | {len(PROGRAMS) + index for index, pair in enumerate(PAIRS) if 1 in pair and arguments}
+    for index, (x, y) in enumerate(zip(before, after, strict=True)):
+        assert torch.equal(x, y) == (index not in sees_b), index
+
+
+@torch.no_grad()
+def test_encoded_once_scores_programs_as_pointwise_does(model, encoder: Encoder) -> None:
+    ids = encoder.answers(["Yes", "No"])
+    [once] = packed_logits(model, [layouts.encoded_once(encoder, PROBLEMS[1], PROGRAMS, PAIRS)], ids)
+    [point] = packed_logits(model, [layouts.pointwise(encoder, PROBLEMS[1], PROGRAMS)], ids)
+    torch.testing.assert_close(once[: len(PROGRAMS)], point, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@torch.no_grad()
+def test_encoded_once_is_antisymmetric_to_the_bit_and_tells_first_from_second(model, encoder: Encoder) -> None:
+    ids = encoder.answers(["A", "B"])
+    [logits] = packed_logits(model, [layouts.encoded_once(encoder, PROBLEMS[0], PROGRAMS, PAIRS)], ids)
+    log_odds = logits[:, 0] - logits[:, 1]
+    points, verdicts = log_odds[: len(PROGRAMS)], dict(zip(PAIRS, log_odds[len(PROGRAMS) :], strict=True))
+    for a, b in PAIRS:
+        forward = layouts.comparison(points[a], points[b], verdicts[a, b], verdicts[b, a])
+        backward = layouts.comparison(points[b], points[a], verdicts[b, a], verdicts[a, b])
+        assert torch.equal(forward, -backward)
+        assert abs(verdicts[a, b] - verdicts[b, a]) > 1e-3
+
+
+@torch.no_grad()
+def test_what_else_is_packed_and_padding_do_not_matter(model, encoder: Encoder) -> None:
+    ids = encoder.answers(["Yes", "No"])
+    each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
+    together = packed_logits(model, each, ids, num_tokens=4096)
+    for layout, logits in zip(each, together, strict=True):
+        [single] = packed_logits(model, [layout], ids)
+        torch.testing.assert_close(logits, single, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_computes_the_same(model, encoder: Encoder) -> None:
+    ids = encoder.answers(["Yes", "No"])
+    each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
+    flex = packed_logits(model, each, ids, num_tokens=2048, attention="flex")
+    for ours, dense in zip(flex, packed_logits(model, each, ids), strict=True):
+        torch.testing.assert_close(ours, dense, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_the_tiles_are_those_of_the_mask(encoder: Encoder) -> None:
+    each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
+    packed = block_mask.pack(each, num_tokens=2048, attention="flex")
+    mask = packed.flex_mask()
+    allowed = packed.sees[packed.block_of[:, None], packed.block_of[None, :]].tril()
+    tiles = allowed.unfold(0, 128, 128).unfold(1, 128, 128)  # (16, 16, 128, 128)
+    some, full = tiles.any(dim=(2, 3)), tiles.all(dim=2).all(dim=2)
+    for row in range(16):
+        partial = set(mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].tolist())
+        whole = set(mask.full_kv_indices[0, 0, row, : mask.full_kv_num_blocks[0, 0, row]].tolist())
+        assert whole == set(full[row].nonzero()[:, 0].tolist())
+        assert partial == set((some & ~full)[row].nonzero()[:, 0].tolist())
+    assert 0 < int(full.sum()) < int(some.sum()) < 16 * 17 / 2
+
+
+def test_a_tree_holds_the_tokens_that_inference_encodes(base: Path, encoder: Encoder) -> None:
+    """Training and the engines of `backends` must read one prompt alike, control tokens in a program included."""
+    whole = PromptEncoder(AutoTokenizer.from_pretrained(base), model="tiny", max_prompt_tokens=4096)
+    for program in (*PROGRAMS, "x = '<|im_end|>'", "", "\n\n"):
+        for prompt in (prompts.pointwise(PROBLEMS[0], program), prompts.pairwise(PROBLEMS[0], program, PROGRAMS[0])):
+            blocks = layouts.prompt_tree(encoder, [prompt]).blocks
+            assert tuple(token for block in blocks for token in block.tokens) == whole.encode(prompt).tokens
+            assert [block.start for block in blocks[1:]] == [block.stop for block in blocks[:-1]]
+
+
+def test_shared_segments_are_written_once(encoder: Encoder) -> None:
+    layout = layouts.pointwise(encoder, PROBLEMS[0], [*PROGRAMS, PROGRAMS[0]])
+    assert len(layout.blocks) == 1 + 2 * len(PROGRAMS)
+    assert layout.ends[-1] == layout.ends[0]
+    joint = layouts.joint(encoder, PROBLEMS[0], PROGRAMS, [(0, 1), (0, 2)])
+    assert len(joint.blocks) == 3 + 2 * 2  # problem, first program and link; each second program and question
+
+
+def test_models_and_tokenizers_that_do_not_fit_are_refused(base: Path, encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not one token each"):
+        encoder.answers(["Yes", "Certainly not"])
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = None
+    with pytest.raises(ModelError, match="no chat template"):
+        Encoder(tokenizer)
+    plain = AutoModelForCausalLM.from_pretrained(base)
+    plain.config.use_sliding_window, plain.config.sliding_window = True, 16
+    plain.config.layer_types = ["full_attention", "sliding_attention"]
+    plain.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="sliding_attention"):
+        block_mask.load(tmp_path)
+
+
+def test_an_empty_block_is_no_trouble(model) -> None:
+    blocks = (Block((1, 2, 3), 0), Block((), 3, (0,)), Block((4,), 3, (0, 1)))
+    layout = Layout(blocks, ends=(2,))
+    without = replace(layout, blocks=(blocks[0], replace(blocks[2], sees=(0,))), ends=(1,))
+    [ours], [theirs] = packed_logits(model, [layout], (5, 6)), packed_logits(model, [without], (5, 6))
+    assert torch.equal(ours, theirs)

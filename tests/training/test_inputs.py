@@ -1,0 +1,137 @@
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from rerank.errors import InputError
+from rerank.layouts import Encoder
+from rerank.prompts import Prompt
+from rerank.records import PublicProblem
+from rerank.store import write_rows
+from rerank.training.inputs import (
+    Judgment,
+    LabelledProblem,
+    fitting,
+    judgment_example,
+    packs,
+    read_judgments,
+    read_problems,
+    steps,
+    stream,
+    usable,
+)
+from rerank.training.labels import Label
+from rerank.training.presets import preset
+
+SETTINGS = preset("small", max_programs=4, pack_tokens=1024, num_pairs=2)
+
+
+@pytest.fixture(scope="module")
+def encoder(base: Path) -> Encoder:
+    return Encoder(AutoTokenizer.from_pretrained(base))
+
+
+def _label(program: str, *, right: bool) -> Label:
+    outcome = "passed" if right else "failed"
+    return Label("p", "g", "train", "Do.", "text", "f", program, outcome, right, "sample")
+
+
+def _problem(number: int, group: str, num_programs: int, num_right: int) -> LabelledProblem:
+    programs = tuple(_label(f"x = {n}", right=n < num_right) for n in range(num_programs))
+    return LabelledProblem(PublicProblem(f"p/{number}", f"Do {number}.", "f", "text"), group, "train", programs)
+
+
+def test_an_epoch_shows_every_program_once_right_and_wrong_spread_evenly(encoder: Encoder) -> None:
+    problems = [_problem(number, f"g/{number}", 10, 3) for number in range(5)]
+    examples = list(stream(problems, [], encoder, SETTINGS, num_epochs=1))
+    shown = Counter((example.name, program.program) for example in examples for program in example.programs)
+    assert set(shown.values()) == {1}
+    assert len(shown) == 50
+    for example in examples:
+        assert 3 <= len(example.programs) <= 4
+        assert sum(program.right for program in example.programs) == 1
+        assert len(example.rankings) == len(example.programs) - 1
+
+
+def test_the_seed_decides_everything_and_epochs_differ(encoder: Encoder) -> None:
+    problems = [_problem(number, f"g/{number}", 9, 4) for number in range(5)]
+    settings = replace(SETTINGS, mode="encoded-once")
+
+    def first(seed: int, count: int = 30) -> list:
+        return list(islice(stream(problems, [], encoder, replace(settings, seed=seed)), count))
+
+    assert first(0) == first(0)
+    assert first(0) != first(1)
+    assert first(0)[:15] != first(0)[15:]
+
+
+def test_forms_of_one_task_weigh_as_one(encoder: Encoder) -> None:
+    problems = [_problem(0, "a", 4, 2), _problem(1, "b", 4, 2), _problem(2, "b", 4, 2)]
+    weights = {e.name: e.weight for e in stream(problems, [], encoder, SETTINGS, num_epochs=1)}
+    assert weights["p/1"] + weights["p/2"] == pytest.approx(weights["p/0"])
+    assert sum(weights.values()) == pytest.approx(3)
+
+
+def test_judgments_appear_as_often_as_they_weigh(encoder: Encoder) -> None:
+    prompt = Prompt(("Good?",), ("Yes", "No"))
+    judgments = [Judgment("often", "train", prompt, "Yes", 2.0), Judgment("rare", "train", prompt, "No", 0.25)]
+    seen = Counter(example.name for example in stream([], judgments, encoder, SETTINGS, num_epochs=400))
+    assert seen["often"] == 800
+    assert 70 < seen["rare"] < 130
+
+
+def test_packs_hold_everything_once_and_no_more_than_fits(encoder: Encoder) -> None:
+    problems = [_problem(number, f"g/{number}", 2 + number, 1) for number in range(12)]
+    examples = list(stream(problems, [], encoder, SETTINGS, num_epochs=1))
+    packed = list(packs(examples, 1024, seed=0, window=16))
+    assert Counter(id(e) for pack in packed for e in pack) == Counter(map(id, examples))
+    sizes = [sum(example.layout.num_tokens for example in pack) for pack in packed]
+    assert max(sizes) <= 1024
+    assert len(packed) < len(examples)
+
+
+@pytest.mark.parametrize("num_processes", [1, 3])
+def test_steps_are_whole_packs_for_every_process(encoder: Encoder, num_processes: int) -> None:
+    problems = [_problem(number, f"g/{number}", 4, 2) for number in range(20)]
+    packed = packs(stream(problems, [], encoder, SETTINGS), 1024, seed=0)
+    for step in islice(steps(packed, batch_size=10, num_processes=num_processes), 20):
+        assert len(step) % num_processes == 0
+        assert sum(len(example.targets) for pack in step for example in pack) >= 10
+
+
+@pytest.mark.parametrize("mode", ["pointwise", "joint", "encoded-once"])
+def test_long_problems_are_split_and_what_cannot_fit_is_dropped(encoder: Encoder, mode: str) -> None:
+    texts = [(n, f"x = {n}\n" * size) for n in range(8) for size in (2, 20, 90)]
+    programs = tuple(_label(text, right=n % 2 == 0) for n, text in texts)
+    problem = LabelledProblem(PublicProblem("p", "Do.", "f", "text"), "g", "train", programs)
+    [kept], num_dropped = usable([problem], encoder, pack_tokens=1024)
+    assert 0 < num_dropped == len(programs) - len(kept.programs)
+    examples = list(stream([kept], [], encoder, replace(SETTINGS, mode=mode, max_programs=24), num_epochs=1))
+    assert all(example.layout.num_tokens <= 1024 for example in examples)
+    assert sum(len(example.programs) for example in examples) == len(kept.programs)
+    judgment = Judgment("t", "train", Prompt(("word " * 2000,), ("Yes", "No")), "Yes", 1.0)
+    assert fitting([judgment], encoder, pack_tokens=1024) == ([], 1)
+
+
+def test_free_text_is_predicted_token_by_token(encoder: Encoder) -> None:
+    example = judgment_example(encoder, Judgment("t", "train", Prompt(("Say it.",), ()), "a + 10", 1.0))
+    text = encoder("a + 10")
+    assert [target.answers[target.wanted] for target in example.targets] == list(text)
+    assert example.layout.blocks[-1].tokens == text[:-1]
+    assert example.weight * len(text) == pytest.approx(1.0)
+
+
+def test_rows_become_problems_and_bad_ones_are_named(labels: Path, tmp_path: Path) -> None:
+    problems = read_problems([labels])
+    assert [len(problem.programs) for problem in problems] == [6] * 24
+    row = {"task": "t", "split": "train", "segments": ["Good?"], "answers": ["Yes", "No"], "target": "Yes"}
+    path = tmp_path / "mixture.jsonl"
+    write_rows(path, [row, {key: value for key, value in row.items() if key != "target"}])
+    with pytest.raises(InputError, match=r"line 2: not a row of a mixture \(missing 'target'\)"):
+        read_judgments([path])
+    write_rows(path, [{**row, "target": "Maybe"}])
+    with pytest.raises(InputError, match="line 1: the target 'Maybe' is none of the answers"):
+        read_judgments([path])

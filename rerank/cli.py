@@ -183,9 +183,13 @@ def run(
         found = stages.import_candidates(folder, str(source), benchmark)
     _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
-    stages.score(
-        folder, chosen, found, scoring, options=_options("judge", weights, base_url), passed=passed, num_workers=workers
-    )
+    options = _options("judge", weights, base_url)
+    try:
+        stages.score(folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers)
+    except KeyboardInterrupt:
+        if stages.num_ranked(folder):  # what is known so far is shown before the interrupt goes on
+            typer.echo(report.table(stages.make_report(folder, chosen, num_workers=workers)))
+        raise
     made = stages.make_report(folder, chosen, num_workers=workers)
     _print(report.to_json(made) if as_json else report.table(made), folder, quiet=as_json)
 

@@ -1,13 +1,13 @@
 """The errors of rerank, as a tree. A command catches `UserError` only: a bug keeps its traceback.
 
-    RerankError
-    ├── UserError            the caller can mend it: one sentence naming the value and the remedy, exit code 2
-    │   ├── InputError       a file, a line of it, or a record in it cannot be used
-    │   ├── SettingError     an option's value cannot be used, alone or with another
-    │   ├── ResumeError      the run folder holds a run with other settings
-    │   ├── MissingError     a package, weights or a service is not there
-    │   └── ModelError       the model, its chat template or its tokenizer does not fit the job
-    └── WorkerError          our own worker died or answered nonsense; catch it to retry
+RerankError
+├── UserError            the caller can mend it: one sentence naming the value and the remedy, exit code 2
+│   ├── InputError       a file, a line of it, or a record in it cannot be used
+│   ├── SettingError     an option's value cannot be used, alone or with another
+│   ├── ResumeError      the run folder holds a run with other settings
+│   ├── MissingError     a package, weights or a service is not there
+│   └── ModelError       the model, its chat template or its tokenizer does not fit the job
+└── WorkerError          our own worker died or answered nonsense; catch it to retry
 """
 
 from pathlib import Path

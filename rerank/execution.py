@@ -8,7 +8,7 @@ killed run, or another run with the same journal, redoes nothing. Outcomes are f
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -77,33 +77,36 @@ def execute_plus(
     base = execute(problems, candidates, journal=journal, limits=limits, workers=workers, progress=progress)
     plus = list(base)
 
+    def run(jobs: Sequence[sandbox.Job]) -> list[sandbox.Outcome]:
+        return _run(jobs, journal=journal, workers=workers, progress=progress)
+
     def judge(numbers: Sequence[int], limits_of: Mapping[str, sandbox.Limits]) -> None:
-        """Put the outcomes of the extra tests of these candidates into `plus`."""
-        jobs = [
-            _job(by_id, c, limits_of.get(c.task_id, limits), extra=True) for c in map(candidates.__getitem__, numbers)
-        ]
-        for number, outcome in zip(
-            numbers, _run(jobs, journal=journal, workers=workers, progress=progress), strict=True
-        ):
+        chosen = [candidates[number] for number in numbers]
+        jobs = [_job(by_id, one, limits_of.get(one.task_id, limits), extra=True) for one in chosen]
+        for number, outcome in zip(numbers, run(jobs), strict=True):
             plus[number] = outcome
 
     judge([number for number, outcome in enumerate(base) if outcome.passed], {})
     late = [n for n, outcome in enumerate(plus) if base[n].passed and outcome.status == "timeout"]
-    references = {
-        task_id: Candidate(task_id, 0, "", program, key=None)
-        for task_id in dict.fromkeys(candidates[number].task_id for number in late)
-        if (program := reference_program(by_id[task_id])) is not None
-    }
-    most = replace(limits, timeout_s=max(limits.timeout_s, MAX_EXTRA_TIMEOUT_S))
-    jobs = [_job(by_id, reference, most, extra=True) for reference in references.values()]
-    measured = zip(references, _run(jobs, journal=journal, workers=workers, progress=progress), strict=True)
-    longer = {
-        task_id: replace(limits, timeout_s=min(most.timeout_s, REFERENCE_FACTOR * outcome.cpu_s))
-        for task_id, outcome in measured
-        if outcome.passed and REFERENCE_FACTOR * outcome.cpu_s > limits.timeout_s
-    }
+    longer = _longer_limits([by_id[t] for t in dict.fromkeys(candidates[n].task_id for n in late)], limits, run)
     judge([number for number in late if candidates[number].task_id in longer], longer)
     return Verdicts(base, plus)
+
+
+def _longer_limits(
+    problems: Sequence[Problem], limits: sandbox.Limits, run: Callable[[Sequence[sandbox.Job]], list[sandbox.Outcome]]
+) -> dict[str, sandbox.Limits]:
+    """Measure the references in the extra tests; task_id to limits, where a multiple of that time is above `limits`."""
+    most = replace(limits, timeout_s=max(limits.timeout_s, MAX_EXTRA_TIMEOUT_S))
+    programs = {problem.task_id: reference_program(problem) for problem in problems}
+    references = [Candidate(task_id, 0, "", text, key=None) for task_id, text in programs.items() if text is not None]
+    by_id = {problem.task_id: problem for problem in problems}
+    outcomes = run([_job(by_id, reference, most, extra=True) for reference in references])
+    return {
+        reference.task_id: replace(limits, timeout_s=min(most.timeout_s, REFERENCE_FACTOR * outcome.cpu_s))
+        for reference, outcome in zip(references, outcomes, strict=True)
+        if outcome.passed and REFERENCE_FACTOR * outcome.cpu_s > limits.timeout_s
+    }
 
 
 def journal_key(row: store.Row) -> str:

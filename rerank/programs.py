@@ -267,14 +267,7 @@ def _missing_preamble(problem: PublicProblem, answer: ast.Module) -> str:
 
 
 def _prepend(code: str, program: str) -> str:
-    """Put code before a program, but after its `from __future__` imports, which must come first."""
-    if not code.strip():
-        return program
-    tree = _parse(program)
-    last = max((n.end_lineno or 0 for n in tree.body if _is_future(n)), default=0) if tree else 0
-    lines = program.split("\n")
-    parts = ["\n".join(lines[:last]), code.strip("\n"), "\n".join(lines[last:]).lstrip("\n")]
-    return "\n\n".join(part for part in parts if part)
+    return code.strip("\n") + "\n\n" + program.lstrip("\n") if code.strip() else program
 
 
 def _before_entry(problem: PublicProblem, *, top: bool = False) -> tuple[str | None, str]:
@@ -506,10 +499,6 @@ def _is_stub(node: ast.AST) -> bool:
 def _has_docstring(node: ast.Module | _Definition) -> bool:
     first = node.body[0] if node.body else None
     return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-
-
-def _is_future(node: ast.AST) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _first_line(node: ast.stmt) -> int:

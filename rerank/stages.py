@@ -71,6 +71,7 @@ def generate(
         todo = {task_id for task_id, index in wanted if (task_id, index) not in journal}
         if todo:
             engine = open_engine(settings.backend, settings.generator, options)
+            folder.settle("sampler", {}, free=dict(engine.settings))
             try:
                 batches = generators.generate(
                     [problem.public for problem in problems if problem.task_id in todo],
@@ -199,6 +200,7 @@ def _judge(
 
     def load() -> Any:
         engines.append(open_engine(settings.backend, settings.autorater, options))
+        folder.settle("judge", {}, free=dict(engines[0].settings))
         return AUTORATERS[settings.mode](engines[0])
 
     try:
@@ -253,6 +255,12 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     )
     write_report(found, folder.path)
     return found
+
+
+def num_ranked(folder: RunFolder) -> int:
+    """How many problems the folder's rankings are about; 0 where there are none."""
+    path = folder.path / "rankings.jsonl"
+    return len({row["task_id"] for _, row in read_rows(path)}) if path.exists() else 0
 
 
 def _load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranking]]:

@@ -13,11 +13,11 @@ leaves, what it can say is what wire.py reads, and in mode separated the tests w
 from __future__ import annotations
 
 import builtins
+import contextlib
 import io
 import json
 import linecache
 import os
-import random
 import socket
 import sys
 import types
@@ -45,13 +45,12 @@ def prepare() -> None:
     site.setquit()  # exit() and quit(), which -S leaves out
     site.setcopyright()
     site.sethelper()
-    # Streams of our own on descriptors that each child fills anew, and the same random numbers for everyone.
+    # Streams of our own, on descriptors that each child fills anew.
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), "utf-8", "surrogateescape")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8", "replace")
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "replace", line_buffering=True
     )
-    random.seed(0)
 
 
 def warm_up() -> None:
@@ -114,7 +113,7 @@ class _Holder:
         kind = "iterator" if isinstance(value, Iterator) else "function" if callable(value) else "object"
         return {kind: [len(self._objects) - 1, type(value).__name__]}
 
-    def resolve(self, kind: str, parts: Any) -> Any:
+    def resolve(self, _: str, parts: Any) -> Any:
         return self._objects[parts[0]]
 
     def answer(self, question: list[Any]) -> list[bytes]:
@@ -139,7 +138,7 @@ class _Holder:
         if not watched:
             return [result]
         after = list(map(_plain_or_null, watched))
-        changed = [new if new != old else b"null" for new, old in zip(after, before)]
+        changed = [new if new != old else b"null" for new, old in zip(after, before, strict=True)]
         return [result, *changed] if after != before else [result]
 
 
@@ -164,23 +163,19 @@ def _serve_candidate(connection: socket.socket) -> int:
             parts = holder.answer([verb, *details])
             reply = number + b"=" + _join(parts)
         except BaseException as error:
-            reply = number + b"!" + _join([_exception(error, holder)])
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:
-                pass
+            reply = number + b"!" + _join([_exception(error)])
+        _flush_all()
         try:
             channel.send(reply)
         except NotPlain as error:
-            channel.send(number + b"!" + _join([_exception(error, holder)]))
+            channel.send(number + b"!" + _join([_exception(error)]))
 
 
 def _join(parts: list[bytes]) -> bytes:
     return b"[" + b",".join(parts) + b"]"
 
 
-def _exception(error: BaseException, holder: _Holder) -> bytes:
+def _exception(error: BaseException) -> bytes:
     """An exception as data: names of its class and bases, its arguments where plain, where it happened."""
     names = [base.__name__ for base in type(error).__mro__ if issubclass(base, BaseException)]
     try:
@@ -266,10 +261,8 @@ def _reporters(descriptor: int, secret: str) -> tuple[Callable[[], int], Callabl
 
         if isinstance(error, memory_error):
             status = "memory"
-        try:
+        with contextlib.suppress(BaseException):
             traceback.print_exception(error)
-        except BaseException:
-            pass
         flush_all()
         send(dumps([status, reason]))
         return 1
@@ -289,9 +282,9 @@ def _guard_harness() -> None:
 
     It raises the price of a forged pass in one process; it does not make it impossible, as mode separated does.
     """
-    get_frame, library, asking = sys._getframe, os.path.dirname(os.__file__), False
+    get_frame, asking, trusted = sys._getframe, False, ("<frozen", *sys.path)  # what is installed may look
 
-    def refuse(event: str, arguments: Any) -> None:
+    def refuse(event: str, _: Any) -> None:
         nonlocal asking
         if event in _GUARDED and not asking:
             asking = True  # our own question below is an event too
@@ -299,7 +292,7 @@ def _guard_harness() -> None:
                 asked_from = get_frame(1).f_code.co_filename
             finally:
                 asking = False
-            if not asked_from.startswith((library, "<frozen")) and asked_from != __file__:
+            if not asked_from.startswith(trusted) and asked_from != __file__:
                 raise PermissionError(f"{event} is not for programs that share a process with their test")
 
     sys.addaudithook(refuse)
@@ -307,10 +300,8 @@ def _guard_harness() -> None:
 
 def _flush_all() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(BaseException):
             stream.flush()
-        except BaseException:
-            pass
 
 
 def describe_check(error: BaseException, test: str) -> str:

@@ -172,7 +172,7 @@ def enter(level: str, packages: dict[str, list[str]]) -> Jail:
     import tempfile  # not above: what it loads would weigh on every fork at the other level
 
     folder = tempfile.mkdtemp(prefix="sandbox-")
-    owner = _own_id() if os.geteuid() == 0 else None
+    owner = _own_id() if os.geteuid() == 0 and _everybody_reaches(sysconfig.get_path("stdlib")) else None
     visible = os.path.join(folder, ".packages")
     os.mkdir(visible, 0o755)
     for paths in packages.values():
@@ -357,6 +357,15 @@ def _set_path(packages: str) -> None:
     sys.path_importer_cache.clear()
 
 
+def _everybody_reaches(path: str) -> bool:
+    """False for a Python below /root: programs stay root then, without capabilities, behind the other layers."""
+    while os.stat(path).st_mode & 0o001:
+        if path == "/":
+            return True
+        path = os.path.dirname(path)
+    return False
+
+
 def _raise_oom_score() -> None:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
@@ -380,7 +389,7 @@ def _count_tasks(user: int) -> int:
     return count
 
 
-def _open_and_retry(function: object, path: str, error: object) -> None:
+def _open_and_retry(_: object, path: str, __: object) -> None:
     """A folder that the program made unreadable is opened and removed after all."""
     os.chmod(os.path.dirname(path), 0o700)
     os.chmod(path, 0o700)

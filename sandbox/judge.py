@@ -74,16 +74,13 @@ class _Bench:
     def __init__(self, tests: list[str], helpers: str, entry_point: str) -> None:
         self._tests = tests
         self._entry_point = entry_point
-        self._helpers = compile(helpers, "helpers.py", "exec", dont_inherit=True)
+        self._helpers, why = _compiled(helpers, "helpers.py")
         self._codes: list[types.CodeType | None] = []
         self.broken: list[str | None] = []
         for test in tests:
-            try:
-                self._codes.append(compile(test, TEST_NAME, "exec", dont_inherit=True))
-                self.broken.append(None)
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                self._codes.append(None)
-                self.broken.append(f"the test does not compile: {describe(error, TEST_NAME)}")
+            code, why_not = _compiled(test, TEST_NAME)
+            self._codes.append(code)
+            self.broken.append(why or why_not)
         self._names = [set() if code is None else set(_names(code)) | {entry_point} for code in self._codes]
 
     def examine(self, channel: Channel, number: int) -> tuple[str, str]:
@@ -99,7 +96,7 @@ class _Bench:
         random.seed(0)
         offered = candidate.load()
         namespace: dict[str, Any] = {"__name__": "test", "__builtins__": builtins}
-        exec(self._helpers, namespace)
+        exec(self._helpers or "", namespace)
         for name in self._names[number]:
             # Of its other names a test may want some, but never one that would stand in for a built-in function.
             known = name in namespace or hasattr(builtins, name)
@@ -124,6 +121,14 @@ class _Bench:
         if isinstance(error, AssertionError):
             return "failed", describe_check(error, self._tests[number])
         return "error", describe(error, TEST_NAME)
+
+
+def _compiled(source: str, name: str) -> tuple[types.CodeType | None, str | None]:
+    """The code, or why there is none."""
+    try:
+        return compile(source, name, "exec", dont_inherit=True), None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return None, f"{name} does not compile: {describe(error, name)}"
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

@@ -15,9 +15,10 @@ _PLAIN = (
     collections.OrderedDict, collections.defaultdict, decimal.Decimal, fractions.Fraction, datetime.datetime,
     datetime.timedelta, datetime.timezone,
 )  # fmt: skip
-_PLAIN_ATTRIBUTES = frozenset(name for kind in _PLAIN for name in dir(kind)) | {"__name__"}
-# attributes of numpy's arrays that tests use
-_ARRAY_ATTRIBUTES = frozenset({"all", "any", "shape", "dtype", "tolist", "sum", "item", "astype", "size", "ndim"})
+# numpy's are those that tests use; to list them all would need numpy
+_KNOWN_ATTRIBUTES = frozenset(name for kind in _PLAIN for name in dir(kind)) | {
+    "__name__", "all", "any", "astype", "dtype", "item", "ndim", "shape", "size", "sum", "tolist",
+}  # fmt: skip
 
 
 @functools.lru_cache(maxsize=256)
@@ -51,9 +52,8 @@ def needs_one_process(test: str, entry_point: str) -> str:
         ):
             own |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr not in _PLAIN_ATTRIBUTES | _ARRAY_ATTRIBUTES:
-            if _root(node) not in own:
-                return f"it looks at .{node.attr}, which no plain value has"
+        if isinstance(node, ast.Attribute) and node.attr not in _KNOWN_ATTRIBUTES and _root(node) not in own:
+            return f"it looks at .{node.attr}, which no plain value has"
     return ""
 
 

@@ -63,6 +63,9 @@ class _Worker:
         self.channel = Channel(ours)
         self.keys: collections.deque[int] = collections.deque()
         self.bundle: Any = None
+        self.isolation = ""
+
+    def wait_until_ready(self) -> _Worker:
         try:
             hello = json.loads(self.channel.receive())
         except (EOFError, OSError) as error:
@@ -71,8 +74,9 @@ class _Worker:
         if "unconfined" in hello:
             self.close()
             raise SandboxUnavailable(hello["unconfined"])
-        self.isolation: str = hello["isolation"]
-        ours.settimeout(None)
+        self.isolation = hello["isolation"]
+        self.socket.settimeout(None)
+        return self
 
     def give(self, key: int, request: dict[str, Any]) -> None:
         bundle = _bundle(request)
@@ -82,6 +86,14 @@ class _Worker:
         self.keys.append(key)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # seen again when reading
             self.channel.send(json.dumps(request).encode())
+
+    def take(self) -> list[tuple[int, list[Outcome]]]:
+        """What it has finished: more than one may have come in at once."""
+        done: list[tuple[int, list[Outcome]]] = []
+        while self.keys and (not done or self.channel.has_pending):
+            records = json.loads(self.channel.receive())
+            done.append((self.keys.popleft(), [Outcome.from_dict(record) for record in records]))
+        return done
 
     def close(self) -> None:
         self.socket.close()  # the runner sees it and goes
@@ -111,15 +123,15 @@ class LocalExecutor:
         self._workers = [first]
         self._queue: dict[int, dict[str, Any]] = {}
         self._requests: dict[int, tuple[dict[str, Any], int]] = {}  # given to a worker, with how often
-        for _ in range(workers - 1):
-            self._workers.append(_Worker(self._level, self._packages))
+        others = [_Worker(self._level, self._packages) for _ in range(workers - 1)]
+        self._workers += [other.wait_until_ready() for other in others]
 
     def _first(self, isolation: str) -> _Worker:
         levels = ("full", "landlock") if isolation == "auto" else (isolation,)
         reasons = []
         for level in levels:
             try:
-                return _Worker(level, self._packages)
+                return _Worker(level, self._packages).wait_until_ready()
             except SandboxUnavailable as error:
                 reasons.append(f"{level}: {error}")
         raise SandboxUnavailable(
@@ -162,20 +174,18 @@ class LocalExecutor:
             ready = {descriptor for descriptor, _ in events.poll()}
             for worker in [worker for worker in self._workers if worker.socket.fileno() in ready]:
                 try:
-                    records = json.loads(worker.channel.receive())
+                    done += worker.take()
                 except (EOFError, OSError, ValueError, ProtocolError):
                     self._replace(worker)
-                    continue
-                key = worker.keys.popleft()
-                del self._requests[key]
-                done.append((key, [Outcome.from_dict(record) for record in records]))
+            for key, _ in done:
+                self._requests.pop(key, None)
             self._dispatch()
         return done
 
     def _replace(self, worker: _Worker) -> None:
         """A runner ended in the middle of its work: a new one takes it up."""
         worker.close()
-        self._workers[self._workers.index(worker)] = _Worker(self._level, self._packages)
+        self._workers[self._workers.index(worker)] = _Worker(self._level, self._packages).wait_until_ready()
         for key in worker.keys:
             request, attempts = self._requests[key]
             if attempts == _MAX_ATTEMPTS:
@@ -213,7 +223,7 @@ def find_packages(names: Sequence[str]) -> dict[str, list[str]]:
 class Pool:
     """Workers that stay up between calls. One map or matrix at a time; not to be shared between threads.
 
-    workers     None: as many as this process may use cores
+    workers     None: two for each core that this process may use, so that one works while another waits
     isolation   "auto" (full, else landlock, else SandboxUnavailable), or one of "full", "landlock", "weak"
     executor    a name in EXECUTORS
     once        equal jobs of one call run once and share an outcome
@@ -234,7 +244,7 @@ class Pool:
         if executor not in EXECUTORS:
             raise ValueError(f"executor is {executor!r}: one of {', '.join(sorted(EXECUTORS))}")
         self._once = once
-        self._executor = EXECUTORS[executor](workers or len(os.sched_getaffinity(0)), isolation, packages)
+        self._executor = EXECUTORS[executor](workers or 2 * len(os.sched_getaffinity(0)), isolation, packages)
 
     def __enter__(self) -> Self:
         return self

@@ -46,6 +46,7 @@ _END_S = 30.0  # for a killed program to be gone
 _SAMPLE_S = 0.05
 _NUMPY = re.compile(r"^\s*(?:import|from)\s+numpy\b", re.MULTILINE)
 _SETTLE_S = 5.0
+_MAX_REPORT_BYTES = 1 << 16
 _JUDGE_STATUSES = ("passed", "failed", "error", "memory", "killed", "unsupported", "lost")
 _HARNESS_STATUSES = ("failed", "error", "memory")
 
@@ -145,8 +146,7 @@ class _Judge:
             self.handle = server.spawn("judge", JUDGE_LIMITS, [theirs.fileno(), *standard])
         self.channel = Channel(self.connection)
         try:
-            if self.connection.recv(1) != CONFINED:
-                raise ServerLost("a judge could not be set up")
+            _await_confined(self.connection, "a judge")
             setup = {"tests": tests, "helpers": helpers, "entry_point": entry_point}
             self.channel.send(json.dumps(setup).encode())
             self.broken: list[str | None] = json.loads(self.channel.receive())
@@ -200,9 +200,11 @@ class _Program:
         for descriptor in self.outputs:
             os.set_blocking(descriptor, False)
         self._group: sampling.Group | None = None
-        if self.connection.recv(1) != CONFINED:
+        try:
+            _await_confined(self.connection, "a program")
+        except ServerLost as error:
             self.bury()
-            raise ServerLost(f"a program could not be confined: {self.tails()[1]}")
+            raise ServerLost(f"{error}: {self.tails()[1]}") from None
 
     @property
     def group(self) -> sampling.Group:
@@ -234,7 +236,7 @@ class _Program:
     def claim(self, proof: str) -> _End:
         """What a child that holds both program and test says of itself: only the proof is a pass."""
         try:
-            frame = bytes(Channel(self.connection).receive())
+            frame = _read_report(self.connection)
             if secrets.compare_digest(frame, proof.encode()):
                 return _End("passed")
             status, reason = json.loads(frame)
@@ -272,6 +274,18 @@ class _Program:
 
     def tails(self) -> list[str]:
         return [tail.decode("utf-8", "replace")[-MAX_TAIL_CHARS:] for tail in self.outputs.values()]
+
+
+def _await_confined(connection: socket.socket, what: str) -> None:
+    """The first byte says that the walls are up; nothing that could harm us has run before it."""
+    connection.settimeout(_START_S)
+    try:
+        word = connection.recv(1)
+    except OSError:
+        word = b""
+    connection.settimeout(None)
+    if word != CONFINED:
+        raise ServerLost(f"{what} could not be confined")
 
 
 def _input(text: str) -> Any:
@@ -453,7 +467,7 @@ class Runner:
         """What the judge says. It is ours, but the test in it may be a model's: its words are checked too."""
         judge.busy = False
         try:
-            status, reason = json.loads(judge.channel.receive())
+            status, reason = json.loads(_read_report(judge.connection))
         except (EOFError, OSError, ValueError, TypeError, ProtocolError):
             self._drop_judge()
             raise JudgeLost("the judge ended while it looked at the results") from None
@@ -463,12 +477,10 @@ class Runner:
 
     def _settle(self, judge: _Judge) -> bool:
         """Wait until a judge whose candidate was ended has seen it; False: it is caught in the test."""
-        judge.connection.settimeout(_SETTLE_S)
         try:
-            judge.channel.receive()
+            _read_report(judge.connection)
         except (EOFError, OSError, ProtocolError):
             return False
-        judge.connection.settimeout(None)
         judge.busy = False
         return True
 
@@ -537,6 +549,22 @@ class Runner:
             stdout=stdout,
             stderr=stderr,
         )
+
+
+def _read_report(connection: socket.socket) -> bytes:
+    """One short frame, which an honest sender writes in one piece: nobody can keep us waiting for the rest of it."""
+    connection.settimeout(_SETTLE_S)
+    try:
+        data = connection.recv(_MAX_REPORT_BYTES)
+    except ConnectionResetError:
+        data = b""
+    finally:
+        connection.settimeout(None)
+    if not data:
+        raise EOFError("no report")
+    if int.from_bytes(data[:4], "big") != len(data) - 4:
+        raise ProtocolError("not a report")
+    return data[4:]
 
 
 def _explain_exit(status: int, limits: Limits) -> _End:

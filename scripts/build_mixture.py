@@ -1,5 +1,6 @@
 """Build the mixture: labelled programs, judgments and hub sets as one file of judgments to learn from.
 
+\b
     python scripts/build_mixture.py --judgments data/judgments --labels labels.jsonl.gz --out mixture.jsonl.gz
     python scripts/build_mixture.py --judgments data/judgments --weighting equal --out equal.jsonl.gz
     python scripts/build_mixture.py --hub helpsteer_pair --hub prm800k_pair --hub commitpackft_pair \\
@@ -20,17 +21,18 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from rerank.errors import InputError, MissingError, SettingError, UserError
+from rerank.errors import MissingError, SettingError, UserError
 from rerank.store import write_rows
 from rerank.training import mixture as mixtures
 from rerank.training.decontaminate import Benchmark, humaneval_texts
+from rerank.training.files import data_files
 from rerank.training.hub import HUB_SETS, hub_rows
 from rerank.training.judgments import label_rows
 from rerank.training.labels import read_labels
 from rerank.training.mixture import Mixture, Weighting
 from rerank.training.registry import TASKS
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(help=__doc__)
@@ -60,7 +62,7 @@ def build(
         raise SettingError(f"--weighting {weighting}: proportional or equal")
     chosen = _chosen(only or [], leave_out or [])
     mixture = Mixture(seed=seed, benchmark=Benchmark.of(humaneval_texts()), max_examples=max_examples)
-    for path in tqdm(_files(judgments or []), desc="judgments", unit="file", disable=None):
+    for path in tqdm(data_files(judgments or []), desc="judgments", unit="file", disable=None):
         if path.name.split(".")[0] in chosen or path.name.split(".")[0] not in TASKS:
             mixture.add_judgments(path)
     if labels:
@@ -77,20 +79,6 @@ def build(
     write_rows(out, (row.to_row() for row in rows))
     print(mixtures.table(mixtures.sizes(rows, _counter(tokenizer)), mixture.dropped))
     print(f"{len(rows):,} rows: {out}", file=sys.stderr)
-
-
-def _files(paths: list[Path]) -> list[Path]:
-    """Files as given, and the judgment files of folders; never what lies below a folder, where held-out sets are."""
-    found = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted([*path.glob("*.jsonl.gz"), *path.glob("*.jsonl")])
-            if not inside:
-                raise InputError("holds no .jsonl or .jsonl.gz file", path=path)
-            found += inside
-        else:
-            found.append(path)
-    return found
 
 
 def _chosen(only: list[str], leave_out: list[str]) -> set[str]:

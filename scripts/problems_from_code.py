@@ -1,5 +1,6 @@
 """Turn a doctested code base into training problems: every self-contained function that proves itself in the sandbox.
 
+\b
     python scripts/problems_from_code.py ~/src/mylib --out mylib.jsonl.gz
     python scripts/problems_from_code.py ~/src/Python --out algorithms.jsonl.gz --skip project_euler --source algorithms
 
@@ -21,7 +22,7 @@ from rerank.errors import InputError, SettingError, UserError
 from rerank.store import write_rows
 from rerank.training import code_problems
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(help=__doc__)

@@ -2,13 +2,16 @@
 
 Three steps, so that the sampling can happen on another host; every step goes on where a killed one stopped.
 
+\b
     # 1. many problem files (never HumanEval) to one compact file: decontaminated, one form of each task, split kept
-    python scripts/sample_and_label.py problems --data data/problems/*.jsonl.gz --out problems.jsonl.gz
+    python scripts/sample_and_label.py problems --data data/problems --out problems.jsonl.gz
 
+\b
     # 2. samples, on a host with a GPU; once for each generator, and again with --modified for hard negatives
     python scripts/sample_and_label.py sample --problems problems.jsonl.gz --generator qwen2.5-coder-0.5b-instruct \\
         --n 10 --temperature 0.6 --temperature 1.0 --out samples.jsonl
 
+\b
     # 3. references, samples (recorded anywhere, see rerank.candidates) and mutations, run in the sandbox
     python scripts/sample_and_label.py label --problems problems.jsonl.gz --samples samples.jsonl --out labels.jsonl.gz
 
@@ -32,14 +35,17 @@ from rerank.problems import load_problems
 from rerank.store import Journal, Row, read_rows, write_rows
 from rerank.training import labelling, sampling
 from rerank.training.decontaminate import Benchmark, humaneval_texts
+from rerank.training.files import data_files
 from rerank.training.labelling import Trial
 from rerank.training.labels import Label, by_problem, difficulty, write_labels
 from rerank.training.training_problems import choose, table, upstream_test_texts
 
-app = typer.Typer(help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help=__doc__, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
+)
 
 Problems = Annotated[Path, typer.Option(help="What the step `problems` wrote.")]
-Data = Annotated[list[Path], typer.Option(help="A file of problems with tests; repeatable.")]
+Data = Annotated[list[Path], typer.Option(help="A file of problems with tests, or a folder of them; repeatable.")]
 Seed = Annotated[int, typer.Option(help="Seed of sampling and of mutations.")]
 
 
@@ -49,7 +55,7 @@ def problems(data: Data, out: Annotated[Path, typer.Option(help="JSON lines to w
 
     Example: sample_and_label.py problems --data a.jsonl.gz --data b.jsonl.gz --out problems.jsonl.gz
     """
-    rows = [row for path in data for _, row in read_rows(path)]
+    rows = [row for path in data_files(data) for _, row in read_rows(path)]
     dropped: Counter[tuple[str, str]] = Counter()
     kept = choose(rows, Benchmark.of([*humaneval_texts(), *upstream_test_texts(rows)]), dropped)
     write_rows(out, kept)
@@ -109,7 +115,7 @@ def label(
         list[Path] | None, typer.Option("--modified", help="Answers to changed instructions; repeatable.")
     ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option(help="Files with MBPP's test part, whose solutions are kept out; repeatable.")
+        list[Path] | None, typer.Option(help="The same as of `problems`: solutions of MBPP's test part are kept out.")
     ] = None,
     max_mutants: Annotated[int, typer.Option(min=0, help="Mutations tried a problem.")] = 8,
     max_mutated: Annotated[int, typer.Option(min=1, help="Different right programs that are mutated.")] = 3,
@@ -129,7 +135,7 @@ def label(
     rows = [row for _, row in read_rows(problems)][:limit]
     by_id = {row["task_id"]: row for row in rows}
     benchmark = Benchmark.of(
-        [*humaneval_texts(), *upstream_test_texts(row for path in data or [] for _, row in read_rows(path))]
+        [*humaneval_texts(), *upstream_test_texts(row for path in data_files(data or []) for _, row in read_rows(path))]
     )
     dropped: Counter[str] = Counter()
     journal_path = out.with_name(out.name.removesuffix(".gz") + ".journal")

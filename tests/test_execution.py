@@ -101,7 +101,7 @@ def test_killed_run_keeps_what_was_finished(tmp_path: Path, monkeypatch: pytest.
         file.write(b'{"key": "half a li')
     started.clear()
     with store.Journal(path, key=journal_key) as journal:
-        assert journal.num_resumed == 1
+        assert len(journal.rows) == 1
         outcomes = execute([DOUBLE], [RIGHT, WRONG], journal=journal, limits=LIMITS, workers=1)
     assert [outcome.passed for outcome in outcomes] == [True, False]
     assert [job.candidate for job in started] == [WRONG.program]
@@ -132,6 +132,8 @@ def test_helper_functions_of_the_prompt_are_there_for_the_test():
     problem = next(p for p in load_problems("humaneval") if p.task_id == "HumanEval/32")  # whose test calls poly
     reference = Candidate(problem.task_id, 0, "", problem.prompt + str(problem.canonical_solution), None)
     assert execute([problem], [reference], workers=1)[0].passed
+    forged = Candidate(problem.task_id, 1, "", "def poly(xs, x): return 0\ndef find_zero(xs): return 7\n", None)
+    assert not execute([problem], [forged], workers=1)[0].passed
 
 
 def test_candidates_from_a_file_to_outcomes(tmp_path: Path):
@@ -147,9 +149,8 @@ def test_errors(monkeypatch: pytest.MonkeyPatch):
         execute([Problem("T/0", DOUBLE.prompt, "double", DOUBLE.test)], [RIGHT], limits=LIMITS, tests="plus", workers=1)
 
     def broken(error: Exception):
-        def run(self, jobs):
+        def run(*_):
             raise error
-            yield
 
         return run
 

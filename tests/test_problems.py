@@ -122,17 +122,24 @@ def test_mbpp_arguments_get_their_types_back(tmp_path: Path, task: int, stored: 
     }
     (problem,) = load_problems(write(tmp_path / "p.jsonl", row))
     assert problem.prompt_kind == "text"
-    judge(problem.test, "f", f"def f(*arguments):\n    assert repr(arguments) == {repr(tuple(argument))!r}\n    return repr(arguments)")  # fmt: skip
+    stored_types = f"assert repr(arguments) == {tuple(argument)!r}.__repr__()"
+    judge(problem.test, "f", f"def f(*arguments):\n    {stored_types}\n    return repr(arguments)\n")
 
 
-def test_inputs_are_not_changed_by_a_program_that_changes_its_arguments():
-    test = comparison_test("def f(items):\n    return sum(items)\n", "f", [[[1, 2]], [[1, 2]]])
-    judge(test, "f", "def f(items):\n    total = sum(items)\n    items.clear()\n    return total\n")
+def test_inputs_are_not_changed_by_functions_that_change_their_arguments():
+    function = "def f(items):\n    total = sum(items)\n    items.clear()\n    return total\n"
+    test = comparison_test(function, "f", [[[1, 2]], [[3]]])
+    for _ in range(2):  # the second candidate meets the inputs that the first one had
+        judge(test, "f", function)
+        with pytest.raises(AssertionError):
+            judge(test, "f", "def f(items):\n    items.clear()\n    return 0\n")
 
 
 def test_names_of_a_program_do_not_reach_its_judge():
     test = comparison_test("def f(x):\n    return {x}\n", "f", [[1]])
-    forged = "def f(x):\n    return 0\nbool = all = isinstance = set = type = len = lambda *_: True\ncompare = judge = print\n"
+    forged = (
+        "def f(x):\n    return 0\n\n\nbool = all = isinstance = set = type = len = lambda *_: True\ncompare = print\n"
+    )
     with pytest.raises(AssertionError):
         judge(test, "f", forged)
 

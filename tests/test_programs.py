@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank import programs
-from rerank.programs import STOP_WORDS, extract, normal_form, program_key
+from rerank.programs import extract, normal_form, program_key
 from rerank.records import PublicProblem
 
 PROMPT = '''from typing import List
@@ -67,6 +67,10 @@ RIGHT = [
     ("a body indented by two", shifted(DEDENTED, "  ")),
     ("a body indented by tabs", BODY.replace("    ", "\t")),
     ("a body of tabs, the first one stripped", BODY.replace("    ", "\t").strip()),
+    ("tabs and spaces mixed", BODY.replace("    for", "\tfor").replace("    return", "\treturn")),
+    ("a stripped continuation, then prose", BODY.strip() + "\n\nThis adds up the doubled numbers.\n"),
+    ("a stripped line, then a second version", "return sum(scale(n) for n in numbers)\n\n\n" + SIGNATURE + "    return 0\n"),
+    ("a stub, then the function", "    pass\n\n\n" + FUNCTION),
     ("CRLF", BODY.replace("\n", "\r\n")),
     ("old Mac line ends", BODY.replace("\n", "\r")),
     ("a byte-order mark before the function", "\ufeff" + FUNCTION),
@@ -237,7 +241,7 @@ def test_asserts_below_a_continuation_stay():
     assert extract(PROBLEM, BODY + "\nassert total([]) == 1\n").program.endswith("assert total([]) == 1\n")
 
 
-@pytest.mark.parametrize("word", STOP_WORDS)
+@pytest.mark.parametrize("word", ["\nclass", "\ndef", "\n#", "\nif", "\nprint"])
 def test_unreadable_continuation_is_cut_as_codet_cuts(word: str):
     broken = "    return (numbers\n"
     assert extract(PROBLEM, f"{broken}{word} x\n").program == PROMPT + broken.removesuffix(
@@ -287,7 +291,7 @@ def test_prompt_of_words_wants_a_whole_program(raw: str):
 
 
 def test_every_reference_of_humaneval_comes_through():
-    """Six ways to answer, for real prompts with helper functions, nested quotes and odd docstrings."""
+    """Seven ways to answer, for real prompts with helper functions, nested quotes and odd docstrings."""
     for row in read_problems().values():
         problem = PublicProblem(row["task_id"], row["prompt"], row["entry_point"])
         body, whole = row["canonical_solution"], row["prompt"] + row["canonical_solution"]
@@ -299,6 +303,7 @@ def test_every_reference_of_humaneval_comes_through():
             whole,
             f"Sure:\n```python\n{whole}\n```\nDone.",
             f"```\n{whole[start:]}",
+            f"Here it is:\n\n{whole[start:]}",
         ):
             assert program_key(extract(problem, raw).program) == program_key(whole), (row["task_id"], raw)
 

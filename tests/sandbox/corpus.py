@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":  # started by path, as the ordinary user who has nothing installed
     sys.path.insert(0, str(ROOT))
 
-import sandbox
-from sandbox import sampling, syscalls
+import sandbox  # noqa: E402
+from sandbox import sampling, syscalls  # noqa: E402
 
 ATTACKS = Path(__file__).parent / "attacks"
 CLASSES = ("resource", "files", "network", "process", "forgery", "information")

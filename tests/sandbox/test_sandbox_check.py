@@ -1,5 +1,7 @@
 """Verdicts: each status once, both modes, and programs that are awkward but honest."""
 
+# ruff: noqa: E501  (programs as one line of a table)
+
 import doctest
 import textwrap
 
@@ -220,6 +222,12 @@ def test_limits_are_checked_and_scaled():
     assert limits.scaled_to(0.001).timeout_s == 1.0
     assert limits.scaled_to(2.0).timeout_s == 20.0
     assert limits.scaled_to(2.0, floor_s=50).max_wall_s == 1010
+
+
+def test_helpers_and_tests_that_do_not_compile_are_an_error(judge):
+    found = judge("def f(x): return x", "assert f(1) == 1", helpers="Write a function that")
+    assert (found.status, found.reason.partition(":")[0]) == ("error", "helpers.py does not compile")
+    assert judge("def f(x): return x", "assert f(1) ==").reason.startswith("test.py does not compile: SyntaxError")
 
 
 def test_a_slow_reference_raises_the_limit(judge):

@@ -45,7 +45,7 @@ def test_jobs_are_taken_lazily_and_the_pool_survives_a_caller_who_stops(pool):
 
 def test_equal_jobs_run_once(pool):
     calls = []
-    outcomes = list(pool.map([job(6)] * 50 + [job(7)], progress=lambda number, outcome: calls.append(number)))
+    outcomes = list(pool.map([job(6)] * 50 + [job(7)], progress=lambda number, _: calls.append(number)))
     assert calls == [1, 2]
     assert len(outcomes) == 51
     assert outcomes[0] is outcomes[49]
@@ -152,10 +152,10 @@ def test_other_executors_by_name(monkeypatch):
     class Echo:
         capacity = 4
 
-        def __init__(self, workers, isolation, packages):
+        def __init__(self, *_):
             self.keys = []
 
-        def submit(self, key, request):
+        def submit(self, key, _):
             self.keys.append(key)
 
         def collect(self):
@@ -178,7 +178,7 @@ def test_other_executors_by_name(monkeypatch):
 
 
 def test_too_little_isolation_is_refused_with_the_mend(monkeypatch):
-    def refuse(level, packages):
+    def refuse(*_):
         raise sandbox.SandboxUnavailable("namespaces: Operation not permitted")
 
     monkeypatch.setattr(pool_module, "_Worker", refuse)

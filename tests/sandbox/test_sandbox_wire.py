@@ -1,6 +1,7 @@
 """The value protocol: what goes over comes back the same, and nothing from the untrusted side can harm the reader."""
 
 import collections
+import contextlib
 import datetime
 import decimal
 import fractions
@@ -110,10 +111,8 @@ def test_numpy_keeps_its_types():
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=400) | st.text(max_size=400).map(str.encode))
 def test_noise_is_answered_with_protocol_error(noise):
-    try:
+    with contextlib.suppress(wire.ProtocolError):
         wire.decode_value(noise)
-    except wire.ProtocolError:
-        pass
 
 
 tags = st.sampled_from([*wire._READ, "object", "eval", "", "__class__"])
@@ -156,7 +155,7 @@ def test_forged_tags_make_plain_data_or_an_error(record):
 )
 def test_evil_values_are_refused(data, why):
     with pytest.raises(wire.ProtocolError):
-        wire.decode_value(data)
+        pytest.fail(f"{why} was read as {wire.decode_value(data)!r:.99}")
 
 
 def test_brackets_in_strings_do_not_count_as_depth():
@@ -173,7 +172,9 @@ def test_cyclic_and_deep_values_are_not_sent():
 
 def test_a_subclass_is_refused_and_flattened_on_request():
     class Equal(int):
-        __eq__ = lambda self, other: True  # noqa: E731
+        def __eq__(self, _):
+            return True
+
         __hash__ = int.__hash__
 
     with pytest.raises(wire.NoPlainForm):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from rerank.errors import UserError
 from rerank.store import read_rows, write_rows
+from rerank.training.files import data_files
 from rerank.training.labelling import error_class, limits_of
 from rerank.training.labels import read_labels
 
@@ -224,3 +225,12 @@ def test_error_class(status: str, reason: str, wanted: str) -> None:
 
 def test_limits_follow_the_reference() -> None:
     assert limits_of({"a": 0.01, "b": 0.2, "c": 9.0}, timeout_s=5.0) == {"a": 1.0, "b": 2.0, "c": 5.0}
+
+
+def test_a_folder_stands_for_its_files_and_not_for_those_below(tmp_path: Path) -> None:
+    (tmp_path / "heldout").mkdir()
+    for name in ("b.jsonl", "a.jsonl.gz", "heldout/c.jsonl", "notes.txt"):
+        (tmp_path / name).touch()
+    assert data_files([tmp_path]) == [tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl"]
+    with pytest.raises(UserError, match=r"holds no \.jsonl"):
+        data_files([SCRIPTS])

@@ -181,7 +181,8 @@ def run(
         found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
     else:
         found = stages.import_candidates(folder, str(source), benchmark)
-    _warn(found, chosen)
+    if sampling or candidates:  # what the shipped candidates lost to extraction stands in the report
+        _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
     options = _options("judge", weights, base_url)
     try:

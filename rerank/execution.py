@@ -1,7 +1,7 @@
 """Candidates to outcomes: run each program against its problem's hidden tests in the sandbox, once.
 
     with store.Journal(folder / "outcomes.jsonl", key=journal_key) as journal:
-        outcomes = execute(problems, candidates, journal=journal, tests="plus")
+        outcomes = execute(problems, candidates, journal=journal)
 
 An outcome belongs to the content hash of program, test, entry point and limits: identical programs run once, and a
 killed run, or another run with the same journal, redoes nothing. Outcomes are for measuring; selection never sees them.
@@ -10,7 +10,6 @@ killed run, or another run with the same journal, redoes nothing. Outcomes are f
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tqdm import tqdm
 
@@ -20,7 +19,6 @@ from rerank.errors import InputError, MissingError, WorkerError
 from rerank.problems import reference_program
 from rerank.records import Candidate, Problem
 
-Tests = Literal["base", "plus"]
 REFERENCE_FACTOR = 10  # how many times the reference's CPU time a program may take in the extra tests
 MAX_EXTRA_TIMEOUT_S = 60.0  # CPU seconds at most in them, as EvalPlus has it
 
@@ -40,18 +38,13 @@ def execute(
     journal: store.Journal | None = None,
     limits: sandbox.Limits | None = None,
     workers: int | None = None,
-    tests: Tests = "base",
     progress: bool = True,
 ) -> list[sandbox.Outcome]:
-    """Return one outcome a candidate, in their order; `tests` as in Verdicts. `workers` None: one a core.
+    """Return one outcome a candidate by `Problem.test`, in their order. `workers` None: one a core.
 
-    Raises InputError for a candidate of an unknown problem, or "plus" where a problem has no extra test; MissingError
-    where the host gives too little isolation; WorkerError when the sandbox broke, with everything finished kept.
+    Raises InputError for a candidate of an unknown problem; MissingError where the host gives too little isolation;
+    WorkerError when the sandbox broke, with everything finished kept.
     """
-    if tests == "plus":
-        return execute_plus(
-            problems, candidates, journal=journal, limits=limits, workers=workers, progress=progress
-        ).plus
     by_id = {problem.task_id: problem for problem in problems}
     jobs = [_job(by_id, candidate, limits, extra=False) for candidate in candidates]
     return _run(jobs, journal=journal, workers=workers, progress=progress)
@@ -66,7 +59,9 @@ def execute_plus(
     workers: int | None = None,
     progress: bool = True,
 ) -> Verdicts:
-    """Run the base tests, and the extra tests of what passed them, as EvalPlus counts. Raises as `execute` does.
+    """Run the base tests, and the extra tests of what passed them, as EvalPlus counts.
+
+    Raises as `execute` does, and InputError where a problem has no extra test.
 
     Some extra tests keep the reference itself busy for seconds. What ran out of time there runs again with a multiple
     of the reference's own time as its limit, where that is longer. The reference is measured only when needed.

@@ -51,9 +51,9 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One way to read the text: `program` with the prompt's part in it, `answer` without."""
+    """One way to read the text."""
 
-    program: str
+    program: str  # with the prompt's part in it
     continues: bool  # the answer goes on where the prompt stops
     cuts: tuple[str, ...]
 
@@ -387,7 +387,7 @@ def _drop_demo(program: str, tree: ast.Module, problem: PublicProblem, *, keep_a
     used = {top}.union(*(_global_names(node) for node in tree.body if isinstance(node, _Definition)))
     kept, cuts = [], dict[str, None]()
     for number, node in enumerate(tree.body):
-        reason = _demo_reason(node, after=number > entry, used=used, keep_asserts=keep_asserts)
+        reason = "" if number == entry else _demo_reason(node, number > entry, used, keep_asserts=keep_asserts)
         if number > entry and number in places and isinstance(node, _Definition):
             reason = "a second version of the function"
         if reason:
@@ -408,7 +408,7 @@ def _drop_demo(program: str, tree: ast.Module, problem: PublicProblem, *, keep_a
     return "\n".join(line for n, line in enumerate(lines[:end], 1) if n not in dropped) + "\n", list(cuts)
 
 
-def _demo_reason(node: ast.stmt, *, after: bool, used: set[str], keep_asserts: bool) -> str:
+def _demo_reason(node: ast.stmt, after: bool, used: set[str], *, keep_asserts: bool) -> str:
     if isinstance(node, ast.If) and "__name__" in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}:
         return "if __name__"
     if not after:

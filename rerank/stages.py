@@ -130,17 +130,15 @@ def execute(
     """Run every candidate under the hidden tests, and under the extra ones where every problem has some."""
     limits = sandbox.Limits(timeout_s=timeout_s)
     folder.settle("execute", {"timeout_s": timeout_s})
-    places = [(candidate.task_id, candidate.index) for candidate in candidates]
+    has_extra = all(problem.extra_test is not None for problem in problems)
+    run: Any = execution.execute_plus if has_extra else execution.execute
     with folder.journal("outcomes") as journal:
+        found = run(problems, candidates, journal=journal, limits=limits, workers=num_workers)
 
-        def passed(tests: execution.Tests) -> dict[tuple[str, int], bool]:
-            outcomes = execution.execute(
-                problems, candidates, journal=journal, limits=limits, workers=num_workers, tests=tests
-            )
-            return {place: outcome.passed for place, outcome in zip(places, outcomes, strict=True)}
+    def passed(outcomes: Sequence[sandbox.Outcome]) -> dict[tuple[str, int], bool]:
+        return {(each.task_id, each.index): one.passed for each, one in zip(candidates, outcomes, strict=True)}
 
-        has_extra = all(problem.extra_test is not None for problem in problems)
-        return Passed(passed("base"), passed("plus") if has_extra else None)
+    return Passed(passed(found.base), passed(found.plus)) if has_extra else Passed(passed(found), None)
 
 
 def score(

@@ -54,11 +54,13 @@ class Executor(Protocol):
 class _Worker:
     """A runner process and what it has been given to do."""
 
-    def __init__(self, level: str, packages: dict[str, list[str]]) -> None:
+    def __init__(self, level: str, packages: dict[str, list[str]], core: int | None) -> None:
         ours, theirs = socket.socketpair()
         ours.settimeout(_START_S)
+        config = {"level": level, "packages": packages, "core": core}
         with theirs:
-            self.process = start_python("runner", theirs.fileno(), {"level": level, "packages": packages})
+            self.process = start_python("runner", theirs.fileno(), config)
+        self.core = core
         self.socket = ours
         self.channel = Channel(ours)
         self.keys: collections.deque[int] = collections.deque()
@@ -117,21 +119,25 @@ class LocalExecutor:
     def __init__(self, workers: int, isolation: str, packages: Sequence[str]) -> None:
         self.capacity = 32 * workers
         self._packages = find_packages(packages)
-        first = self._first(isolation)
+        cores = sorted(os.sched_getaffinity(0))
+        # Of a worker's processes one runs at a time. On one core they find their caches warm, which saves a quarter of
+        # the time; where there are fewer workers than cores, the kernel knows better which of them are free.
+        places = [cores[number % len(cores)] if workers >= len(cores) else None for number in range(workers)]
+        first = self._first(isolation, places[0])
         self.isolation = first.isolation
         self._level = first.isolation.partition(":")[0]
         self._workers = [first]
         self._queue: dict[int, dict[str, Any]] = {}
         self._requests: dict[int, tuple[dict[str, Any], int]] = {}  # given to a worker, with how often
-        others = [_Worker(self._level, self._packages) for _ in range(workers - 1)]
+        others = [_Worker(self._level, self._packages, place) for place in places[1:]]
         self._workers += [other.wait_until_ready() for other in others]
 
-    def _first(self, isolation: str) -> _Worker:
+    def _first(self, isolation: str, core: int | None) -> _Worker:
         levels = ("full", "landlock") if isolation == "auto" else (isolation,)
         reasons = []
         for level in levels:
             try:
-                return _Worker(level, self._packages).wait_until_ready()
+                return _Worker(level, self._packages, core).wait_until_ready()
             except SandboxUnavailable as error:
                 reasons.append(f"{level}: {error}")
         raise SandboxUnavailable(
@@ -185,7 +191,9 @@ class LocalExecutor:
     def _replace(self, worker: _Worker) -> None:
         """A runner ended in the middle of its work: a new one takes it up."""
         worker.close()
-        self._workers[self._workers.index(worker)] = _Worker(self._level, self._packages).wait_until_ready()
+        self._workers[self._workers.index(worker)] = _Worker(
+            self._level, self._packages, worker.core
+        ).wait_until_ready()
         for key in worker.keys:
             request, attempts = self._requests[key]
             if attempts == _MAX_ATTEMPTS:

@@ -582,6 +582,8 @@ def main() -> None:
     caller = socket.socket(fileno=int(sys.argv[1]))
     config = json.loads(sys.argv[2])
     channel = Channel(caller)
+    if config["core"] is not None:
+        os.sched_setaffinity(0, {config["core"]})
     try:
         runner = Runner(config["level"], config["packages"], caller)
     except (Unavailable, ServerLost, OSError) as error:

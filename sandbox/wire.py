@@ -26,7 +26,7 @@ from typing import Any
 
 MAX_FRAME_BYTES = 16 << 20
 MAX_DEPTH = 200
-MAX_INT_BITS = 1 << 20
+MAX_INT_BITS = 1 << 22
 NUMBER_BYTES = 16  # of the fresh number before each question, which its reply repeats
 
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode

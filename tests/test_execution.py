@@ -146,7 +146,7 @@ def test_errors(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(InputError, match="T/0, which is not among the problems"):
         execute([], [RIGHT])
     with pytest.raises(InputError, match="T/0 has no extra test"):
-        execute([Problem("T/0", DOUBLE.prompt, "double", DOUBLE.test)], [RIGHT], limits=LIMITS, tests="plus", workers=1)
+        execute_plus([Problem("T/0", DOUBLE.prompt, "double", DOUBLE.test)], [RIGHT], limits=LIMITS, workers=1)
 
     def broken(error: Exception):
         def run(*_):

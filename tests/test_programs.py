@@ -167,6 +167,7 @@ RIGHT = [
     ("reasoning with a draft", f"<think>\n```python\n{SIGNATURE}    return 0\n```\n</think>\n```python\n{FUNCTION}```"),
     ("reasoning whose start stands in the prompt", f"Let me see.\n</think>\n{FUNCTION}"),
     ("decorated", "import functools\n\n@functools.lru_cache\ndef fact(n):\n    return 1\n\n" + FUNCTION),
+    ("the function under a main block", f'if __name__ != "other":\n{shifted(FUNCTION, "    ")}'),
     ("two statements on one line", FUNCTION + "x = 1; y = 2\n"),
     ("an invalid escape", SIGNATURE + "    pattern = '\\d'\n" + BODY),
 ]  # fmt: skip

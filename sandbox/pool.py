@@ -231,7 +231,7 @@ def find_packages(names: Sequence[str]) -> dict[str, list[str]]:
 class Pool:
     """Workers that stay up between calls. One map or matrix at a time; not to be shared between threads.
 
-    workers     None: two for each core that this process may use, so that one works while another waits
+    workers     None: one for each core that this process may use; more bring nothing on a quiet machine
     isolation   "auto" (full, else landlock, else SandboxUnavailable), or one of "full", "landlock", "weak"
     executor    a name in EXECUTORS
     once        equal jobs of one call run once and share an outcome
@@ -252,7 +252,7 @@ class Pool:
         if executor not in EXECUTORS:
             raise ValueError(f"executor is {executor!r}: one of {', '.join(sorted(EXECUTORS))}")
         self._once = once
-        self._executor = EXECUTORS[executor](workers or 2 * len(os.sched_getaffinity(0)), isolation, packages)
+        self._executor = EXECUTORS[executor](workers or len(os.sched_getaffinity(0)), isolation, packages)
 
     def __enter__(self) -> Self:
         return self

@@ -8,14 +8,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Tiny models gain nothing from threads, and waiting ones keep a shared core busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from rerank.backends import AnswerLogOdds, GenerationRequest, Sample, Sampling, Usage
+from rerank.backends import AnswerLogOdds, GenerationRequest, Sample, Sampling
 from rerank.prompts import Prompt
-from rerank.records import Comparison, PublicProblem, Score
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -160,38 +159,6 @@ class FakeSource:
             yield request, [Sample(text, len(text), "stop", -0.5) for text in texts]
 
 
-class FakeAutorater:
-    """Both kinds of autorater, answering from a queue; `asked` is what it was asked: a key, or a pair of keys."""
-
-    def __init__(self, queue: Iterable[float | None]):
-        self.queue = list(queue)
-        self.asked: list[str | tuple[str, str]] = []
-        self.usage = Usage()
-
-    def score(self, problem: PublicProblem, programs: Mapping[str, str]) -> list[Score]:
-        return [Score(problem.task_id, key, *self._next(key)) for key in programs]
-
-    def score_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str]]]) -> Iterator[list[Score]]:
-        return (self.score(*task) for task in tasks)
-
-    def compare(
-        self, problem: PublicProblem, pairs: Sequence[tuple[str, str]], programs: Mapping[str, str]
-    ) -> list[Comparison]:
-        assert {key for pair in pairs for key in pair} <= set(programs)
-        return [Comparison(problem.task_id, *pair, *self._next(pair)) for pair in pairs]
-
-    def compare_many(
-        self, tasks: Iterable[tuple[PublicProblem, Sequence[tuple[str, str]], Mapping[str, str]]]
-    ) -> Iterator[list[Comparison]]:
-        return (self.compare(*task) for task in tasks)
-
-    def _next(self, what: str | tuple[str, str]) -> tuple[float | None, str]:
-        self.asked.append(what)
-        self.usage += Usage(1, 10, 5)
-        verdict = self.queue.pop(0)
-        return verdict, "no verdict in the queue" if verdict is None else ""
-
-
 @pytest.fixture
 def fake_judge() -> type[FakeJudge]:
     return FakeJudge
@@ -200,8 +167,3 @@ def fake_judge() -> type[FakeJudge]:
 @pytest.fixture
 def fake_source() -> type[FakeSource]:
     return FakeSource
-
-
-@pytest.fixture
-def fake_autorater() -> type[FakeAutorater]:
-    return FakeAutorater

@@ -31,6 +31,7 @@ DEFAULT_PACKAGES = ("numpy",)
 ISOLATIONS = ("auto", "full", "landlock", "weak")
 _DEFAULT_LIMITS = Limits()
 _START_S = 120.0
+_MAX_AHEAD = 4096  # jobs taken from the caller before the oldest is done: one slow program must not stop the others
 _MAX_REMEMBERED = 10_000  # outcomes kept for programs that come again
 _MAX_ATTEMPTS = 3  # of one request whose runner was killed from outside
 
@@ -266,8 +267,9 @@ class Pool:
     def map(self, jobs: Iterable[Job], *, progress: Callable[[int, Outcome], None] | None = None) -> Iterator[Outcome]:
         """An outcome for each job, in the order of the jobs, as they come.
 
-        Jobs are taken as workers get free, a few ahead of the caller. Equal jobs run once. `progress(n, outcome)` is
-        called when the n-th has been judged. A failure of the sandbox's own raises SandboxError.
+        Jobs are taken as workers get free, at most a few thousand ahead of the caller. Equal jobs run once.
+        `progress(n, outcome)` is called when the n-th has been judged. A failure of the sandbox's own raises
+        SandboxError.
         """
         requests = (
             (job if self._once else number, _request(job, [job.test] if job.test else []))
@@ -309,7 +311,11 @@ class Pool:
         num_submitted = num_judged = 0
         try:
             while True:
-                while len(order) < self._executor.capacity and (item := next(source, None)) is not None:
+                while (
+                    len(under_way) < self._executor.capacity
+                    and len(order) < _MAX_AHEAD
+                    and (item := next(source, None)) is not None
+                ):
                     identity, request = item
                     order.append(identity)
                     if identity not in results and identity not in under_way.values():

@@ -9,6 +9,7 @@ An engine is one model behind two calls: `answer_log_odds` judges, `generate` sa
 
 import importlib.util
 import os
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,9 @@ class EngineOptions:
 
 
 def _transformers(model: str, options: EngineOptions) -> Engine:
+    # Read when torch is first loaded. Threads that spin while they wait steal the cores that the others need: beside
+    # other work on the same cores judging took several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from rerank import weights
     from rerank.backends.hf import TransformersEngine
 

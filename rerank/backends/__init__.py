@@ -9,7 +9,6 @@ An engine is one model behind two calls: `answer_log_odds` judges, `generate` sa
 
 import importlib.util
 import os
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -90,13 +90,15 @@ def compare(programs: Programs, disturbed: Callable[[], contextlib.AbstractConte
 
 @contextlib.contextmanager
 def loaded() -> Iterator[None]:
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    # Bounded, so that they end also where this process is killed and cannot end them.
+    loop = "import time; end = time.monotonic() + 900\nwhile time.monotonic() < end: pass"
+    loops = [subprocess.Popen([sys.executable, "-c", loop]) for _ in range(2 * (os.cpu_count() or 1))]
     try:
         yield
     finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
+        for process in loops:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager

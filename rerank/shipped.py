@@ -5,7 +5,7 @@ from pathlib import Path
 from rerank.errors import MissingError
 
 # In an installed package they lie beside the modules, in a checkout under results/.
-_PLACES = (Path(__file__).parent / "shipped", Path(__file__).parent.parent / "results")
+_PLACES = (Path(__file__).parent / "data", Path(__file__).parent.parent / "results")
 CANDIDATES = "candidates/qwen2.5-coder-0.5b-instruct_humaneval_n10.jsonl.gz"
 SCORER = "scorer/qwen2.5-coder-0.5b"
 

@@ -123,12 +123,18 @@ class VllmEngine:
             params = [_sampling_params(request, num_samples, sampling) for request in batch]
             outputs = self.llm.generate(prompts, params, use_tqdm=False)
             for request, output in zip(batch, outputs, strict=True):
-                yield request, [self._sample(drawn) for drawn in sorted(output.outputs, key=lambda drawn: drawn.index)]
+                yield (
+                    request,
+                    [
+                        self._sample(drawn, is_text=bool(request.stop))
+                        for drawn in sorted(output.outputs, key=lambda drawn: drawn.index)
+                    ],
+                )
 
-    def _sample(self, drawn: Any) -> Sample:
+    def _sample(self, drawn: Any, *, is_text: bool) -> Sample:
         num_tokens = len(drawn.token_ids)
         mean = drawn.cumulative_logprob / num_tokens if num_tokens and drawn.cumulative_logprob is not None else None
-        text = drawn.text or self._tokenizer.decode(drawn.token_ids, skip_special_tokens=True)
+        text = drawn.text if is_text else self._tokenizer.decode(drawn.token_ids, skip_special_tokens=True)
         return Sample(text, num_tokens, "length" if drawn.finish_reason == "length" else "stop", mean)
 
     def _need(self, purpose: str) -> None:

@@ -30,15 +30,14 @@ BAR: Any = {"unit": "problem", "disable": None, "dynamic_ncols": True, "leave": 
 
 
 class Costs:
-    """What judging spent, in a journal: one row a problem and step, with the seconds since the row before."""
+    """What judging spent, in a journal: one row a problem and step, with the seconds since the row before.
 
-    def __init__(self, journal: Journal, stage: str):
+    The clock starts here; `usage` is what the autorater has spent before.
+    """
+
+    def __init__(self, journal: Journal, stage: str, usage: Usage):
         self._journal = journal
         self._stage = stage
-        self.reset(Usage())
-
-    def reset(self, usage: Usage) -> None:
-        """Start the clock; `usage` is what the autorater has spent before."""
         self._usage = usage
         self._time = time.monotonic()
 
@@ -100,8 +99,7 @@ def judge_pointwise(
     if not todo:
         return
     autorater = load()
-    spent = Costs(costs, "pointwise")
-    spent.reset(autorater.usage)
+    spent = Costs(costs, "pointwise", autorater.usage)
     tasks = ((problem, programs[problem.task_id]) for problem in todo)
     with tqdm(autorater.score_many(tasks), "score", len(problems), initial=len(whole), **BAR) as bar:
         for problem, found in zip(todo, bar, strict=True):
@@ -130,7 +128,6 @@ def judge_pairwise(
             verdicts[row["task_id"]].append(Comparison(**row))
     live = Live(passed, groups)
     load = cache(load)
-    spent = Costs(costs, "pairwise")
     waiting = list(problems)
     while waiting:
         pairs: dict[str, list[tuple[str, str]]] = {}
@@ -153,7 +150,7 @@ def judge_pairwise(
         if not waiting:
             return
         autorater = load()
-        spent.reset(autorater.usage)
+        spent = Costs(costs, "pairwise", autorater.usage)
         tasks = ((problem, pairs[problem.task_id], programs[problem.task_id]) for problem in waiting)
         label = f"compare {sum(map(len, pairs.values()))} pairs"
         with tqdm(autorater.compare_many(tasks), label, len(waiting), **BAR) as bar:

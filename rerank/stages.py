@@ -235,7 +235,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
-    selector, *_ = (name for name in ("pairwise", "pointwise", "") if name in rankings or not name)
+    selector = next((name for name in ("pairwise", "pointwise") if name in rankings), None)
     comparisons: dict[str, list[Comparison]] = {}
     if selector == "pairwise":
         with folder.journal("comparisons") as journal:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import sandbox
-from rerank import judging, programs, selection, shipped
+from rerank import judging, programs, scorers, selection, shipped
 from rerank.aggregation import AGGREGATES
 from rerank.autoraters import AUTORATERS
 from rerank.backends import Engine, EngineOptions, open_engine
@@ -33,6 +33,7 @@ class Ranker:
         self.settings = settings or ScoreSettings(shipped.default_autorater())
         self._options = options
         self._engine: Engine | None = None
+        self._card = scorers.read_card(self.settings.autorater, options.weights if options else None)
 
     def rank(self, problem: PublicProblem, solutions: Sequence[str]) -> tuple[list[Candidate], Ranking]:
         """Candidates in the order of `solutions` (texts of any shape that `programs.extract` reads) and their ranking.
@@ -88,7 +89,7 @@ class Ranker:
 
     def _load(self) -> Any:
         self._engine = self._engine or open_engine(self.settings.backend, self.settings.autorater, self._options)
-        return AUTORATERS[self.settings.mode](self._engine)
+        return AUTORATERS[self.settings.mode](self._engine, self._card.temperature.get(self.settings.mode, 1.0))
 
 
 def read_input(

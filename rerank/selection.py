@@ -14,7 +14,7 @@ The order in which candidates, scores and comparisons are given never matters.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rerank.aggregation import Aggregate
 from rerank.baselines import BASELINES
@@ -118,6 +118,41 @@ def rank_pairwise(
         selector=selector,
         num_comparisons=progress.num_comparisons,
     )
+
+
+def add_log_probability(
+    ranking: Ranking,
+    candidates: Sequence[Candidate],
+    weight: float,
+) -> Ranking:
+    """Rank by the values plus `weight` times the mean log-probability (nats a token), which every candidate must have."""
+    gains = _gains(candidates, weight)
+    values = {
+        index: None if value is None else value + gains[index]
+        for index, value in zip(ranking.order, ranking.values, strict=True)
+    }
+    return rank_by(values, candidates, task_id=ranking.task_id, selector=with_log_probability(ranking.selector))
+
+
+def shifted(comparisons: Iterable[Comparison], candidates: Sequence[Candidate], weight: float) -> list[Comparison]:
+    """Comparisons to which the difference in mean log-probability is added: a key's is the best of its candidates'."""
+    gains = _gains(candidates, weight)
+    best: dict[str, float] = {}
+    for each in candidates:
+        if each.key is not None:
+            best[each.key] = max(gains[each.index], best.get(each.key, -math.inf))
+    return [
+        replace(each, log_odds=(each.log_odds or 0.0) + best[each.first] - best[each.second]) for each in comparisons
+    ]
+
+
+def with_log_probability(selector: str) -> str:
+    """The name of a selector to which log-probability was added."""
+    return f"{selector}+log-probability"
+
+
+def _gains(candidates: Sequence[Candidate], weight: float) -> dict[int, float]:
+    return {each.index: weight * (each.mean_log_probability or 0.0) for each in candidates}
 
 
 def _baseline(name: str) -> Selector:

@@ -31,6 +31,7 @@ from rerank.evidence import examples
 from rerank.records import Candidate, Comparison, Problem, Ranking
 from rerank.report import Cost, Picker, Report, build_report, write_report
 from rerank.run import RunFolder
+from rerank.scorers import ScorerCard, read_card
 from rerank.selection import Evidence
 from rerank.settings import MODEL_FREE, GenerateSettings, ScoreSettings
 from rerank.store import content_hash, file_hash, read_rows, write_rows
@@ -156,14 +157,15 @@ def score(
     `passed`, where known, only feeds the figure beside the progress bar. An interrupt is let through once the problems
     judged so far are ranked and written.
     """
-    folder.settle("score", settings.recorded())
+    card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
+    folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     groups = by_problem(candidates)
     with sandbox.Pool(workers=num_workers) as pool, folder.journal("examples") as journal:
         shares = examples.judge((problem.public for problem in problems), candidates, pool=pool, journal=journal)
     judged: dict[str, Ranking] = {}
     try:
-        if settings.needs_model:
-            for ranking in _judge(folder, problems, groups, settings, options, passed.base if passed else {}):
+        if card:
+            for ranking in _judge(folder, problems, groups, settings, card, options, passed.base if passed else {}):
                 judged[ranking.task_id] = ranking
     finally:
         done = [problem for problem in problems if problem.task_id in judged or not settings.needs_model]
@@ -180,8 +182,12 @@ def score(
                 )
                 for problem in done
             ]
-        if settings.needs_model:
+        if card:
             rankings[settings.selector] = [judged[problem.task_id] for problem in done]
+            weight = card.log_probability_weight.get(settings.mode)
+            if weight is not None and all(each.mean_log_probability is not None for each in candidates):
+                added = _with_log_probability(folder, done, groups, settings, weight, judged)
+                rankings |= {added[0].selector: added} if added else {}
         write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in rankings for each in rankings[name]))
     return rankings
 
@@ -191,6 +197,7 @@ def _judge(
     problems: Sequence[Problem],
     groups: judging.Groups,
     settings: ScoreSettings,
+    card: ScorerCard,
     options: EngineOptions | None,
     passed: judging.Passed,
 ) -> Iterator[Ranking]:
@@ -199,7 +206,7 @@ def _judge(
     def load() -> Any:
         engines.append(open_engine(settings.backend, settings.autorater, options))
         folder.settle("judge", {}, free=dict(engines[0].settings))
-        return AUTORATERS[settings.mode](engines[0])
+        return AUTORATERS[settings.mode](engines[0], card.temperature.get(settings.mode, 1.0))
 
     try:
         shown = [problem.public for problem in problems]
@@ -223,6 +230,38 @@ def _judge(
     finally:
         for engine in engines:
             engine.close()
+
+
+def _with_log_probability(
+    folder: RunFolder,
+    problems: Sequence[Problem],
+    groups: judging.Groups,
+    settings: ScoreSettings,
+    weight: float,
+    judged: Mapping[str, Ranking],
+) -> list[Ranking]:
+    """The autorater's rankings once more, log-probability added; none after a tournament that it would have changed."""
+    if settings.mode == "pointwise":
+        return [selection.add_log_probability(judged[each.task_id], groups[each.task_id], weight) for each in problems]
+    if settings.tournament != "round-robin":
+        return []
+    verdicts: dict[str, list[Comparison]] = {each.task_id: [] for each in problems}
+    with folder.journal("comparisons") as journal:
+        for row in journal.rows.values():
+            if row["task_id"] in verdicts:
+                verdicts[row["task_id"]].append(Comparison(**row))
+    return [
+        selection.rank_pairwise(
+            each.public,
+            groups[each.task_id],
+            selection.shifted(verdicts[each.task_id], groups[each.task_id], weight),
+            tournament=TOURNAMENTS[settings.tournament],
+            aggregate=AGGREGATES[settings.aggregate],
+            seed=settings.seed,
+            selector=selection.with_log_probability("pairwise"),
+        )
+        for each in problems
+    ]
 
 
 def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: int | None = None) -> Report:

@@ -81,6 +81,16 @@ def locate(name: str) -> ModelFiles | None:
         return None
 
 
+def folder_of(place: str) -> Path | None:
+    """The folder that tells what a name stands for: the adapter's where it has one; None where it is not here yet."""
+    base, _, adapter = place.rpartition("+")
+    for local in (place, adapter if base else ""):
+        if local and Path(local).expanduser().is_dir():
+            return Path(local).expanduser()
+    found = locate(place)
+    return found.folder if found else None
+
+
 def resolve(name: str, *, path: str | Path | None = None) -> ModelFiles:
     """Find a model, fetching it if need be; `path` (a folder or .gguf file) takes the place of the name's own weights.
 

@@ -1,8 +1,8 @@
 """Ways of judging, by mode. An autorater turns programs into verdicts by way of an engine (rerank.backends).
 
-    autorater = AUTORATERS["pointwise"](engine)
+    autorater = AUTORATERS["pointwise"](engine, temperature)
     autorater.score(problem, {key: program})             # [Score]
-    autorater = AUTORATERS["pairwise"](engine)
+    autorater = AUTORATERS["pairwise"](engine, temperature)
     autorater.compare(problem, [(key_a, key_b)], programs)   # [Comparison]
     autorater.usage                                      # prompts and tokens so far
 
@@ -46,7 +46,7 @@ class PairwiseAutorater(Protocol):
         """The comparisons of each problem, in order; an engine may compute several problems at a time."""
 
 
-AUTORATERS: dict[str, Callable[[Judge], PointwiseAutorater | PairwiseAutorater]] = {
+AUTORATERS: dict[str, Callable[[Judge, float], PointwiseAutorater | PairwiseAutorater]] = {
     "pointwise": Pointwise,
     "pairwise": Joint,
 }

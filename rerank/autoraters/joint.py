@@ -15,10 +15,14 @@ Pair = tuple[str, str]  # keys of the programs shown first and second
 
 
 class Joint:
-    """Compares programs by the log-odds of A against B. `usage` counts what it has cost so far."""
+    """Compares programs by the log-odds of A against B, divided by the temperature that calibrates them.
 
-    def __init__(self, judge: Judge):
+    `usage` counts what it has cost so far.
+    """
+
+    def __init__(self, judge: Judge, temperature: float = 1.0):
         self._judge = judge
+        self._temperature = temperature
         self.usage = Usage()
 
     def compare(self, problem: PublicProblem, pairs: Sequence[Pair], programs: Mapping[str, str]) -> list[Comparison]:
@@ -50,5 +54,5 @@ class Joint:
                     continue
                 answer = next(left)
                 self.usage += answer.usage
-                comparisons.append(Comparison(problem.task_id, a, b, answer.log_odds, answer.reason))
+                comparisons.append(Comparison(problem.task_id, a, b, answer.scaled(self._temperature), answer.reason))
             yield comparisons

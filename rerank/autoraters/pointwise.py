@@ -10,10 +10,14 @@ from rerank.records import PublicProblem, Score
 
 
 class Pointwise:
-    """Scores programs by the log-odds of Yes against No. `usage` counts what it has cost so far."""
+    """Scores programs by the log-odds of Yes against No, divided by the temperature that calibrates them.
 
-    def __init__(self, judge: Judge):
+    `usage` counts what it has cost so far.
+    """
+
+    def __init__(self, judge: Judge, temperature: float = 1.0):
         self._judge = judge
+        self._temperature = temperature
         self.usage = Usage()
 
     def score(self, problem: PublicProblem, programs: Mapping[str, str]) -> list[Score]:
@@ -38,5 +42,5 @@ class Pointwise:
                     continue
                 answer = next(left)
                 self.usage += answer.usage
-                scores.append(Score(problem.task_id, key, answer.log_odds, answer.reason))
+                scores.append(Score(problem.task_id, key, answer.scaled(self._temperature), answer.reason))
             yield scores

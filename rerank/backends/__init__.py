@@ -45,6 +45,9 @@ class AnswerLogOdds:
     num_tokens_saved: int = 0  # prompt tokens that another prompt of the group had paid for
     reason: str = ""  # also set beside a verdict, where the prompt had to be shortened
 
+    def scaled(self, temperature: float) -> float | None:
+        return None if self.log_odds is None else self.log_odds / temperature
+
     @property
     def usage(self) -> Usage:
         return Usage(1, self.num_tokens, self.num_tokens_saved)

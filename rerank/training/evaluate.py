@@ -32,6 +32,7 @@ class ScoredProblem:
     log_odds: tuple[float, ...]  # that the program is right
     mean_log_probability: tuple[float | None, ...]  # by the program's generator, nats a token
     is_sample: tuple[bool, ...]  # drawn from a generator; else a mutation, a reference...
+    generator: tuple[str, ...]  # "" where nothing was drawn
 
     def samples(self) -> "ScoredProblem":
         """Only what a generator wrote: what a user will choose among."""
@@ -42,6 +43,7 @@ class ScoredProblem:
             tuple(self.log_odds[index] for index in keep),
             tuple(self.mean_log_probability[index] for index in keep),
             (True,) * len(keep),
+            tuple(self.generator[index] for index in keep),
         )
 
     @property
@@ -56,6 +58,7 @@ class ScoredPair:
     task_id: str
     right_first: float
     wrong_first: float
+    log_probability_gain: float | None = None  # mean log-probability of the right one less that of the wrong one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,12 @@ class DevScores:
             if example.programs:
                 programs.setdefault(name, []).extend(zip(example.programs, scores.log_odds, strict=True))
                 # Antisymmetric by construction: the other order says the same.
-                pairs += [ScoredPair(name, value, value) for value in scores.comparisons]
-            elif example.is_pairs:
-                forward, backward = scores.log_odds[::2], scores.log_odds[1::2]
-                pairs += [ScoredPair(name, a, -b) for a, b in zip(forward, backward, strict=True)]
+                for verdict, value in zip(example.verdicts, scores.comparisons, strict=True):
+                    gain = _gain(example.programs[verdict.first], example.programs[verdict.second])
+                    pairs.append(ScoredPair(name, value, value, gain))
+            elif example.pairs:
+                both = zip(example.pairs, scores.log_odds[::2], scores.log_odds[1::2], strict=True)
+                pairs += [ScoredPair(name, forward, -backward, _gain(*pair)) for pair, forward, backward in both]
             else:
                 judgments.setdefault(name, []).append(scores.is_right)
         return DevScores(
@@ -90,6 +95,7 @@ class DevScores:
                     tuple(log_odds for _, log_odds in rows),
                     tuple(program.mean_log_probability for program, _ in rows),
                     tuple(program.origin == "sample" for program, _ in rows),
+                    tuple(program.generator for program, _ in rows),
                 )
                 for name, rows in programs.items()
             ),
@@ -113,6 +119,18 @@ class DevScores:
             values = [value for pair in self.pairs for value in (pair.right_first, pair.wrong_first)]
             found["pairwise"] = fit_temperature(values, [True] * len(values))
         return found
+
+    def log_probability_weights(self, *, pointwise: float = 1.0, pairwise: float = 1.0) -> dict[str, float]:
+        """By mode, what a nat of mean log-probability is worth beside log-odds at these temperatures, where known."""
+        modes = {
+            "pointwise": [row for problem in self.problems for row in _rows(problem, pointwise)],
+            "pairwise": [
+                ((pair.right_first + pair.wrong_first) / 2 / pairwise, pair.log_probability_gain, 1.0)
+                for pair in self.pairs
+                if pair.log_probability_gain is not None
+            ],
+        }
+        return {mode: fit_weight(rows) for mode, rows in modes.items() if rows}
 
     def figures(self, *, pointwise: float = 1.0, pairwise: float = 1.0) -> dict[str, Any]:
         """All figures, at these temperatures."""
@@ -223,6 +241,41 @@ def fit_temperature(log_odds: Sequence[float], right: Sequence[bool]) -> float:
         slope = np.sum(scores * (_sigmoid(np.exp(middle) * scores) - labels))
         low, high = (low, middle) if slope > 0 else (middle, high)
     return float(np.exp(-(low + high) / 2))
+
+
+def fit_weight(rows: Sequence[tuple[float, float, float]]) -> float:
+    """The w for which score gain + w * other gain tells right from wrong best; rows of (both gains, weight).
+
+    A gain is the right program's less the wrong one's. Logistic regression through the origin on both, by Newton's
+    method; w is the ratio of the two slopes. A little ridge keeps them finite where the rows separate.
+    """
+    gains, weights = np.array([row[:2] for row in rows]), np.array([row[2] for row in rows])
+    weights = weights / weights.sum()
+    slopes = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = _sigmoid(gains @ slopes)
+        gradient = gains.T @ (weights * (1 - p)) - 1e-4 * slopes
+        hessian = (gains.T * (weights * p * (1 - p))) @ gains + 1e-4 * np.eye(2)
+        slopes = slopes + np.clip(np.linalg.solve(hessian, gradient), -1.0, 1.0)
+    return float(slopes[1] / max(slopes[0], 0.05))
+
+
+def _rows(problem: ScoredProblem, temperature: float) -> list[tuple[float, float, float]]:
+    """Rows for `fit_weight`: pairs of one generator's samples, each problem of weight 1."""
+    rows = [
+        ((problem.log_odds[a] - problem.log_odds[b]) / temperature, right - wrong)
+        for a, right in enumerate(problem.mean_log_probability)
+        for b, wrong in enumerate(problem.mean_log_probability)
+        if problem.right[a] and not problem.right[b] and problem.generator[a] == problem.generator[b]
+        if right is not None and wrong is not None
+    ]
+    return [(*row, 1 / len(rows)) for row in rows]
+
+
+def _gain(right: Label, wrong: Label) -> float | None:
+    """How much likelier the right program was to the generator of both, nats a token; None of two generators."""
+    likely, less = right.mean_log_probability, wrong.mean_log_probability
+    return None if likely is None or less is None or right.generator != wrong.generator else likely - less
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ class Example:
     layout: Layout
     targets: tuple[Target, ...]
     programs: tuple[Label, ...] = ()  # what the targets judge one by one, if they do
-    is_pairs: bool = False  # the targets judge a right and a wrong program, then the same two in the other order
+    pairs: tuple[tuple[Label, Label], ...] = ()  # (right, wrong): two targets each, shown in this order and the other
     rankings: tuple[tuple[int, int], ...] = ()  # (right, wrong): indices of pointwise targets
     verdicts: tuple[VerdictTarget, ...] = ()
     weight: float = 1.0  # of each of its terms in the loss
@@ -223,30 +223,32 @@ def problem_examples(
         weight=weight,
     )
     if settings.mode == "joint":
-        yield from _joint_examples(encoder, problem, texts, pairs, settings.pack_tokens, weight)
+        labels = [(programs[right], programs[wrong]) for right, wrong in pairs]
+        yield from _joint_examples(encoder, problem, labels, settings.pack_tokens, weight)
 
 
 def _joint_examples(
     encoder: Encoder,
     problem: LabelledProblem,
-    texts: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
+    pairs: Sequence[tuple[Label, Label]],
     pack_tokens: int,
     weight: float,
 ) -> Iterator[Example]:
     """(right, wrong) pairs as joint prompts, both orders of a pair in one example."""
     if not pairs:
         return
-    ordered = [pair for right, wrong in pairs for pair in ((right, wrong), (wrong, right))]
+    texts = list(dict.fromkeys(label.program for pair in pairs for label in pair))
+    places = [(texts.index(right.program), texts.index(wrong.program)) for right, wrong in pairs]
+    ordered = [place for right, wrong in places for place in ((right, wrong), (wrong, right))]
     layout = layouts.joint(encoder, problem.problem, texts, ordered)
     if layout.num_tokens > pack_tokens and len(pairs) > 1:
         half = len(pairs) // 2
         for part in (pairs[:half], pairs[half:]):
-            yield from _joint_examples(encoder, problem, texts, part, pack_tokens, weight)
+            yield from _joint_examples(encoder, problem, part, pack_tokens, weight)
     elif layout.num_tokens <= pack_tokens:  # else the pair's two orders do not fit together: left out
         answers = encoder.answers(prompts.PAIRWISE.answers)
         targets = tuple(Target(end, -1, answers, index % 2) for index, end in enumerate(layout.ends))
-        yield Example(problem.problem.task_id, layout, targets, is_pairs=True, weight=weight)
+        yield Example(problem.problem.task_id, layout, targets, pairs=tuple(pairs), weight=weight)
 
 
 def _rankings(programs: Sequence[Label]) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ What is in `out` afterwards (the first four while it trains, too):
     log.jsonl         a row a step: losses, learning rate, tokens, seconds
     dev.jsonl         a row an evaluation
     curves.png        both
+    dev_scores.jsonl  at the end: every dev program's log-odds by the shipped weights, before temperature scaling
     checkpoint.pt     where to go on; best.pt: the trained weights of the best evaluation so far
     scorer/           the adapter (or the model), as safetensors, its tokenizer, and scorer.json, which inference reads
 
@@ -29,7 +30,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object, reduce
 
-from rerank import layouts, prompts
+from rerank import prompts, scorers
 from rerank.backends import block_mask
 from rerank.errors import InputError, ModelError, ResumeError
 from rerank.layouts import Encoder
@@ -330,7 +331,7 @@ class _Run:
     def resume(self) -> None:
         """Take up the checkpoint, if there is one, and forget what was logged after it."""
         path = self.out / "checkpoint.pt"
-        if (self.out / "scorer" / "scorer.json").exists():
+        if (self.out / "scorer" / scorers.CARD).exists():
             raise ResumeError(f"{self.out}: holds a finished scorer; take another --out")
         if not path.exists():
             if self.accelerator.is_main_process:
@@ -398,6 +399,7 @@ class _Run:
         folder = self.out / "scorer"
         seconds = self.elapsed_s
         if self.accelerator.is_main_process:
+            write_rows(self.out / "dev_scores.jsonl", map(asdict, dev.problems))
             _write_weights(self.model, self.tokenizer, folder, base_name)
             card = {
                 "format": 1,
@@ -405,7 +407,8 @@ class _Run:
                 "mode": self.settings.mode,
                 "answers": {"pointwise": prompts.POINTWISE.answers, "pairwise": prompts.PAIRWISE.answers},
                 "temperature": temperature,
-                "prompts_hash": prompts_hash(),
+                "log_probability_weight": dev.log_probability_weights(**temperature),
+                "prompts_hash": scorers.prompts_hash(),
                 "data": self.data,
                 "counts": self.counts,
                 "settings": asdict(self.settings),
@@ -419,18 +422,12 @@ class _Run:
                 "seconds": round(seconds, 1),
             }
             # Last and whole: a scorer without its card is not a scorer.
-            part = folder / "scorer.json.part"
+            part = folder / f"{scorers.CARD}.part"
             part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-            part.replace(folder / "scorer.json")
+            part.replace(folder / scorers.CARD)
         self.accelerator.wait_for_everyone()
         self.report(f"{folder}: weights of step {self.best['step']}, dev {_short(shipped)}")
         return TrainResult(folder, self.step, seconds, shipped)
-
-
-def prompts_hash() -> str:
-    """A scorer is used with the words that it was trained on: this changes when they do."""
-    asked = [prompts.POINTWISE.instructions, prompts.PAIRWISE.instructions, prompts.EVALUATION]
-    return content_hash(*asked, layouts.FIRST_LINK, layouts.SECOND_LINK, layouts.VERDICT)
 
 
 def _load(base: str | Path, settings: TrainSettings, device: torch.device) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from rerank.training.evaluate import (
     calibration_error,
     figures,
     fit_temperature,
+    fit_weight,
     negative_log_likelihood,
     pair_accuracy,
     pair_figures,
@@ -33,7 +34,9 @@ def test_pairs_and_picks(right: list[bool], scores: list[float], pairs: float, p
 
 
 def _problem(name: str, right: list[bool], log_odds: list[float], is_sample: list[bool]) -> ScoredProblem:
-    return ScoredProblem(name, tuple(right), tuple(log_odds), (None,) * len(right), tuple(is_sample))
+    return ScoredProblem(
+        name, tuple(right), tuple(log_odds), (None,) * len(right), tuple(is_sample), ("",) * len(right)
+    )
 
 
 def test_problems_without_a_choice_and_mutations_are_told_apart() -> None:
@@ -79,3 +82,18 @@ def test_temperature_without_an_optimum_stays_finite() -> None:
     assert fit_temperature([], []) == 1.0
     assert fit_temperature([1.0, -1.0], [True, False]) == pytest.approx(1 / 20)
     assert fit_temperature([1.0, -1.0], [False, True]) == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize("weight", [-1.0, 0.0, 4.0])
+def test_the_weight_of_a_second_feature_is_found(weight: float) -> None:
+    rng = random.Random(0)
+    rows = []
+    for _ in range(20_000):
+        score, other = rng.gauss(0, 1), rng.gauss(0, 0.3)
+        sign = 1 if rng.random() < 1 / (1 + math.exp(-(score + weight * other))) else -1
+        rows.append((sign * score, sign * other, 1.0))
+    assert fit_weight(rows) == pytest.approx(weight, abs=0.15)
+
+
+def test_a_weight_stays_finite_where_the_score_separates() -> None:
+    assert abs(fit_weight([(1.0, 0.1, 1.0), (2.0, -0.1, 1.0)])) < 10

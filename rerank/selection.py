@@ -125,7 +125,7 @@ def add_log_probability(
     candidates: Sequence[Candidate],
     weight: float,
 ) -> Ranking:
-    """Rank by the values plus `weight` times the mean log-probability (nats a token), which every candidate must have."""
+    """Rank by the values plus `weight` times the mean log-probability (nats a token) that every candidate has."""
     gains = _gains(candidates, weight)
     values = {
         index: None if value is None else value + gains[index]

@@ -90,7 +90,7 @@ AutoraterName = Annotated[
     str | None,
     typer.Option(
         help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, "
-        "log-probability, examples. Default: the shipped one."
+        "log-probability, examples. Default: rerank-0.5b, the shipped one."
     ),
 ]
 ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]
@@ -401,10 +401,10 @@ def _score_settings(
     autorater: str | None, mode: Mode, tournament: TournamentName, aggregate: Aggregation, backend: Backend, seed: int
 ) -> "ScoreSettings":
     from rerank.settings import ScoreSettings
-    from rerank.shipped import default_autorater
+    from rerank.shipped import DEFAULT_AUTORATER
 
     return ScoreSettings(
-        autorater or default_autorater(), mode.value, tournament.value, aggregate.value, backend.value, seed
+        autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed
     )
 
 

@@ -85,6 +85,12 @@ def uplift(
     return Uplift(_estimate(point[0], samples[:, 0]), _estimate(point[1], samples[:, 1]), gap_closed)
 
 
+def mean(values: Sequence[float], *, seed: int = 0, num_resamples: int = 10_000) -> Estimate:
+    """The mean of one value a problem, with an interval that resamples the problems."""
+    column = np.asarray(values, dtype=float)[:, None]  # (problems, 1)
+    return _estimate(column.mean(), _resampled_means(column, seed=seed, num_resamples=num_resamples)[:, 0])
+
+
 def mcnemar_p(one: Sequence[bool], other: Sequence[bool]) -> float:
     """Two-sided exact p that two selectors' choices on the same problems pass equally often (McNemar 1947).
 

@@ -30,7 +30,7 @@ class Ranker:
     """Ranks the solutions of one problem at a time; the model is loaded once, by the first that needs it."""
 
     def __init__(self, settings: ScoreSettings | None = None, options: EngineOptions | None = None):
-        self.settings = settings or ScoreSettings(shipped.default_autorater())
+        self.settings = settings or ScoreSettings(shipped.DEFAULT_AUTORATER)
         self._options = options
         self._engine: Engine | None = None
         self._card = scorers.read_card(self.settings.autorater, options.weights if options else None)

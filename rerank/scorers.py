@@ -36,7 +36,7 @@ def read_card(name: str, path: str | Path | None = None) -> ScorerCard:
 
     Raises InputError for a damaged card, ModelError for a scorer that was trained on other words than are asked here.
     """
-    folder = weights.folder_of(str(path or name))
+    folder = weights.folder_of(weights.place_of(name, path))
     if folder is None or not (folder / CARD).is_file():
         return ScorerCard()
     try:

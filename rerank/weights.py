@@ -1,6 +1,7 @@
 """A model's name to its files on this machine: a folder that transformers and vLLM load, and perhaps an adapter.
 
     resolve("Qwen/Qwen2.5-Coder-0.5B-Instruct")        # a hub id, or one of ALIASES
+    resolve("rerank-0.5b")                             # a scorer that comes with rerank
     resolve("runs/scorer")                             # a folder: a whole model, or a peft adapter that names its base
     resolve("qwen2.5-coder-0.5b-instruct+runs/scorer") # BASE+ADAPTER
     resolve("model.gguf")                              # unpacked once into the cache
@@ -22,12 +23,13 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 from tqdm import tqdm
 
+from rerank import shipped
 from rerank.errors import InputError, MissingError, ModelError
 from rerank.store import content_hash
 
@@ -81,8 +83,20 @@ def locate(name: str) -> ModelFiles | None:
         return None
 
 
+def place_of(name: str, path: str | Path | None) -> str:
+    """What to look up where local weights may be given: they take the place of the name's own, or of its base."""
+    if path is None:
+        return name
+    named = shipped.shipped(shipped.SCORERS[name]) if name in shipped.SCORERS else name.rpartition("+")[2]
+    adapter = Path(named).expanduser()
+    is_base = not (Path(path).expanduser() / "adapter_config.json").exists()
+    return f"{path}+{adapter}" if is_base and (adapter / "adapter_config.json").exists() else str(path)
+
+
 def folder_of(place: str) -> Path | None:
     """The folder that tells what a name stands for: the adapter's where it has one; None where it is not here yet."""
+    if place in shipped.SCORERS:
+        return shipped.shipped(shipped.SCORERS[place])
     base, _, adapter = place.rpartition("+")
     for local in (place, adapter if base else ""):
         if local and Path(local).expanduser().is_dir():
@@ -92,11 +106,11 @@ def folder_of(place: str) -> Path | None:
 
 
 def resolve(name: str, *, path: str | Path | None = None) -> ModelFiles:
-    """Find a model, fetching it if need be; `path` (a folder or .gguf file) takes the place of the name's own weights.
+    """Find a model, fetching it if need be; `path`, a folder or .gguf file, is used as `place_of` says.
 
     Raises MissingError when no source has it, naming what was tried; ModelError for a path that holds no model.
     """
-    return _resolve(name, str(path) if path else name, fetch=True)
+    return _resolve(name, place_of(name, path), fetch=True)
 
 
 def merged(files: ModelFiles) -> Path:
@@ -127,6 +141,10 @@ def fingerprint(folder: Path) -> str:
 
 
 def _resolve(name: str, place: str, *, fetch: bool) -> ModelFiles:
+    if place in shipped.SCORERS:
+        ours = shipped.shipped(shipped.SCORERS[place])
+        found = _with_adapter(name, _base_of(ours), ours, fetch=fetch)
+        return replace(found, source=found.source.removesuffix(str(ours)) + place)
     local = Path(place).expanduser()
     if local.is_file():
         if local.suffix != ".gguf":

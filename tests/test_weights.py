@@ -18,6 +18,7 @@ import pytest
 
 from rerank import weights
 from rerank.errors import InputError, MissingError, ModelError
+from rerank.scorers import read_card
 
 HUB_ID = "Tiny/Tiny-Coder"
 
@@ -297,6 +298,24 @@ def test_a_folder_stands_for_itself(tiny_model):
 def test_an_adapter_brings_its_base(tiny_model, tiny_adapter):
     alone, named = weights.resolve(str(tiny_adapter)), weights.resolve(f"{tiny_model}+{tiny_adapter}")
     assert (alone.folder, alone.adapter) == (named.folder, named.adapter) == (tiny_model, tiny_adapter)
+
+
+def test_local_weights_take_the_place_of_a_base(tiny_model, tiny_adapter):
+    for name in (str(tiny_adapter), f"gone+{tiny_adapter}"):
+        files = weights.resolve(name, path=tiny_model)
+        assert (files.folder, files.adapter) == (tiny_model, tiny_adapter)
+    assert weights.resolve("anything", path=tiny_model).adapter is None
+    assert weights.resolve("anything", path=tiny_adapter).adapter == tiny_adapter
+    assert weights.folder_of(weights.place_of(str(tiny_adapter), tiny_model)) == tiny_adapter
+
+
+def test_the_shipped_scorer_goes_on_any_copy_of_its_base(tiny_model):
+    files = weights.resolve("rerank-0.5b", path=tiny_model)
+    assert files.folder == tiny_model
+    card = read_card("rerank-0.5b", tiny_model)
+    assert card == read_card("rerank-0.5b")
+    assert card.temperature["pointwise"] > 0
+    assert sum(path.stat().st_size for path in files.adapter.iterdir()) < 16 * 2**20
 
 
 def test_fingerprints_tell_weights_apart(tiny_model, tiny_adapter, tmp_path):

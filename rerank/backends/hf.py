@@ -20,7 +20,7 @@ import transformers
 from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
 from rerank.backends.encoding import PromptEncoder
 from rerank.backends.packing import Pack, pack_prompts
-from rerank.errors import MissingError, ModelError
+from rerank.errors import ModelError
 from rerank.prompts import Prompt
 from rerank.store import content_hash
 from rerank.weights import ModelFiles
@@ -272,10 +272,8 @@ def merged_folder(files: ModelFiles, into: Path) -> Path:
 
 
 def _merged(model: Any, adapter: Path) -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise MissingError(f"{adapter}: an adapter needs peft; pip install 'rerank[train]'") from error
+    import peft
+
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks transformers by old names
         return peft.PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
 

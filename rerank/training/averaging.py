@@ -1,0 +1,117 @@
+"""Several scorers to one: the mean of their weights, which costs no more to run than one of them.
+
+    average(["runs/seed0/scorer", "runs/seed1/scorer"], "runs/mean", rank=14)
+    calibrate("runs/mean", ["dev.jsonl.gz"], base="qwen2.5-coder-0.5b-instruct")
+
+Models fine-tuned from one base with other seeds often lie in one basin, where the mean of the weights judges about as
+well as the mean of the verdicts ("model soups", Wortsman et al. 2022, arXiv 2203.05482). The mean of k adapters of rank
+r has rank k r; it is cut to `rank` by its singular values, which is the nearest matrix of that rank.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rerank import scorers
+from rerank.backends import EngineOptions, open_engine
+from rerank.errors import InputError
+from rerank.prompts import pointwise
+from rerank.store import file_hash, write_rows
+from rerank.training.evaluate import DevScores, ScoredProblem
+from rerank.training.labels import by_problem, read_labels
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def average(adapters: Sequence[str | Path], out: str | Path, *, rank: int) -> float:
+    """Write the mean of LoRA adapters; return the share of its squared norm that the cut to `rank` lost, 0 to 1.
+
+    Raises InputError where the adapters are not of one form.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folders = [Path(adapter) for adapter in adapters]
+    cards, configs = ([_read(folder / name) for folder in folders] for name in (scorers.CARD, CONFIG))
+    loaded = [load_file(folder / WEIGHTS) for folder in folders]
+    bases = [config["base_model_name_or_path"] for config in configs]
+    for folder, weights, base in zip(folders, loaded, bases, strict=True):
+        if weights.keys() != loaded[0].keys() or base != bases[0]:
+            raise InputError(f"has other layers or another base than {folders[0]}", path=folder)
+    scales = [config["lora_alpha"] / config["r"] / len(folders) for config in configs]
+    made: dict[str, Any] = {}
+    kept = total = 0.0
+    for name in loaded[0]:
+        if ".lora_A." not in name:
+            continue
+        other = name.replace(".lora_A.", ".lora_B.")
+        down = torch.cat([weights[name].float() for weights in loaded])  # (sum of ranks, inputs)
+        up = torch.cat([scale * weights[other].float() for scale, weights in zip(scales, loaded, strict=True)], dim=1)
+        # The singular values of up @ down without forming it: those of a small matrix between two bases.
+        up_base, up_rest = torch.linalg.qr(up)
+        down_base, down_rest = torch.linalg.qr(down.T)
+        left, values, right = torch.linalg.svd(up_rest @ down_rest.T)
+        total += float((values**2).sum())
+        kept += float((values[:rank] ** 2).sum())
+        root = values[:rank].sqrt()
+        made[other] = (up_base @ left[:, :rank] * root).bfloat16().contiguous()
+        made[name] = ((root[:, None] * right[:rank]) @ down_base.T).bfloat16().contiguous()
+    Path(out).mkdir(parents=True, exist_ok=True)
+    save_file(made, Path(out) / WEIGHTS, metadata={"format": "pt"})
+    config = configs[0] | {"r": rank, "lora_alpha": rank}
+    (Path(out) / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    merged = {key: cards[0][key] for key in ("format", "base", "mode", "answers", "prompts_hash")}
+    told = ("data", "counts", "settings", "best_step", "dev", "device", "versions", "seconds")
+    merged["mean_of"] = [
+        {"weights_sha256": file_hash(folder / WEIGHTS)} | {key: card[key] for key in told}
+        for folder, card in zip(folders, cards, strict=True)
+    ]
+    (Path(out) / scorers.CARD).write_text(json.dumps({**merged, "temperature": {}}, indent=2) + "\n", encoding="utf-8")
+    return 1 - kept / total
+
+
+def calibrate(
+    scorer: str | Path, labels: Sequence[str | Path], *, base: str, options: EngineOptions | None = None
+) -> DevScores:
+    """Judge the dev problems of `labels` pointwise and write what follows from that into the scorer's card.
+
+    Beside the card stays dev_scores.jsonl, as a training run leaves it.
+    """
+    engine = open_engine("transformers", f"{base}+{scorer}", options)
+    problems = []
+    for task_id, rows in tqdm(by_problem(read_labels(labels)).items(), "judge dev", unit="problem", disable=None):
+        if rows[0].split != "dev":
+            continue
+        [answers] = engine.answer_log_odds([[pointwise(row.problem, row.program) for row in rows]])
+        problems.append(
+            ScoredProblem(
+                task_id,
+                right=tuple(row.right for row in rows),
+                log_odds=tuple(answer.log_odds or 0.0 for answer in answers),
+                mean_log_probability=tuple(row.mean_log_probability for row in rows),
+                is_sample=tuple(row.origin == "sample" for row in rows),
+                generator=tuple(row.generator for row in rows),
+            )
+        )
+    engine.close()
+    scores = DevScores(tuple(problems), (), {})
+    temperature = scores.temperatures()
+    path = Path(scorer) / scorers.CARD
+    card = _read(path)
+    card |= {"temperature": temperature, "log_probability_weight": scores.log_probability_weights(**temperature)}
+    card["dev"] = scores.figures(**temperature)
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_rows(Path(scorer) / "dev_scores.jsonl", map(asdict, problems))
+    return scores
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("not there, or not JSON: name the folder of a scorer", path=path) from error
+    return document

@@ -38,14 +38,15 @@ def compare(
     reference = _read(against) if against else None
     first = next(iter(found.values()))
     for path, problems in found.items():
-        if [(problem.task_id, problem.right) for problem in problems] != [(p.task_id, p.right) for p in first]:
+        if [(each.task_id, sorted(each.right)) for each in problems] != [(p.task_id, sorted(p.right)) for p in first]:
             raise InputError("was trained with another dev split than the first run", path=path)
     rows = []
     for path, problems in found.items():
         card = json.loads((path / "scorer" / "scorer.json").read_text(encoding="utf-8"))
         row = _row(path.name, problems, reference)
-        row |= {name: card["counts"][name] for name in ("problems", "programs", "judgments")}
-        row |= {"best_step": card["best_step"], "seconds": card["seconds"]}
+        if "counts" in card:  # not in that of a mean of scorers
+            row |= {name: card["counts"][name] for name in ("problems", "programs", "judgments")}
+            row |= {"best_step": card["best_step"], "seconds": card["seconds"]}
         rows.append(row | {"calibration_error": _calibration(problems, card["temperature"]["pointwise"])})
     rows += [_baseline("log-probability", first), _baseline("random", first)]
     if is_json:
@@ -66,7 +67,7 @@ def compare(
 
 
 def _read(run: Path) -> list[ScoredProblem]:
-    path = run / "dev_scores.jsonl"
+    path = next(iter(sorted(run.glob("dev_scores.jsonl*"))), run / "dev_scores.jsonl")  # perhaps compressed
     if not path.exists():
         raise InputError("not there: the run has not ended, or is no output folder of train_scorer.py", path=path)
     rows = (row for _, row in read_rows(path))
@@ -74,7 +75,8 @@ def _read(run: Path) -> list[ScoredProblem]:
         ScoredProblem(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
         for row in rows
     ]
-    return [problem for problem in map(ScoredProblem.samples, problems) if problem.has_both]
+    chosen = [problem for problem in map(ScoredProblem.samples, problems) if problem.has_both]
+    return sorted(chosen, key=lambda problem: problem.task_id)
 
 
 def _row(name: str, problems: Sequence[ScoredProblem], reference: Sequence[ScoredProblem] | None) -> dict[str, Any]:

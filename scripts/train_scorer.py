@@ -43,6 +43,10 @@ def main(
     ranking_weight: Annotated[float | None, typer.Option(help="Weight of the ranking loss within a problem.")] = None,
     max_programs: Annotated[int | None, typer.Option(help="Programs of a problem in one example.")] = None,
     num_pairs: Annotated[int | None, typer.Option(help="Pairs of an example judged pairwise.")] = None,
+    only_solved: Annotated[
+        bool | None,
+        typer.Option("--only-solved/--all-problems", help="Train only on problems with right and wrong samples."),
+    ] = None,
     full: Annotated[bool | None, typer.Option("--full/--lora", help="Train all weights, or an adapter.")] = None,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Scale of the adapter, times its rank.")] = None,

@@ -88,6 +88,11 @@ def read_problems(paths: Iterable[str | Path]) -> list[LabelledProblem]:
     ]
 
 
+def is_solved(problem: LabelledProblem) -> bool:
+    """Whether its samples are partly right and partly wrong: elsewhere no scorer has a choice to make."""
+    return len({program.right for program in problem.programs if program.origin == "sample"}) == 2
+
+
 def read_judgments(paths: Iterable[str | Path]) -> list[Judgment]:
     found = []
     for path in paths:

@@ -142,6 +142,8 @@ class _Run:
         if unknown:
             raise InputError(f"a split is train or dev, not {', '.join(sorted(unknown))}")
         self.problems = [problem for problem in problems if problem.split == "train"]
+        if self.settings.only_solved:
+            self.problems = [problem for problem in self.problems if inputs.is_solved(problem)]
         self.judgments = [judgment for judgment in judgments if judgment.split == "train"]
         dev_problems = [problem for problem in problems if problem.split == "dev"]
         dev_judgments = inputs.first_of_each_task([j for j in judgments if j.split == "dev"], MAX_DEV_JUDGMENTS)

@@ -15,6 +15,7 @@ from rerank.training.inputs import (
     Judgment,
     LabelledProblem,
     fitting,
+    is_solved,
     judgment_example,
     packs,
     read_judgments,
@@ -135,3 +136,10 @@ def test_rows_become_problems_and_bad_ones_are_named(labels: Path, tmp_path: Pat
     write_rows(path, [{**row, "target": "Maybe"}])
     with pytest.raises(InputError, match="line 1: the target 'Maybe' is none of the answers"):
         read_judgments([path])
+
+
+def test_solved_problems_have_both_sides_among_their_samples(labels: Path) -> None:
+    [problem, *_] = read_problems([labels])
+    assert is_solved(problem)
+    made = tuple(replace(each, origin="mutation") if not each.right else each for each in problem.programs)
+    assert not is_solved(replace(problem, programs=made))

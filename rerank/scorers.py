@@ -23,6 +23,10 @@ class ScorerCard:
     temperature: Mapping[str, float] = field(default_factory=dict)
     log_probability_weight: Mapping[str, float] = field(default_factory=dict)  # log-odds a nat of mean log-probability
 
+    def knows(self, mode: str) -> bool:
+        """False for a scorer that was trained, but not to judge in this way."""
+        return not self.temperature or mode in self.temperature
+
     def settings(self, mode: str) -> dict[str, float]:
         """What it decides of a ranking, for the record."""
         return {

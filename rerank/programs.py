@@ -102,6 +102,18 @@ def normal_form(program: str) -> str | None:
         return program.strip()
 
 
+def stub(prompt: str) -> str | None:
+    """A `function` prompt as a program that parses, a bare signature at its end given a body; None for words.
+
+    >>> stub("def f(x):")
+    'def f(x):\\n    pass\\n'
+    """
+    last = next((line for line in reversed(prompt.split("\n")) if line.strip()), "")
+    margin = last[: len(last) - len(last.lstrip())]
+    whole = prompt if prompt.endswith("\n") else prompt + "\n"
+    return next((text for text in (prompt, f"{whole}{margin}    pass\n") if _parse(text) is not None), None)
+
+
 def program_key(program: str) -> str | None:
     """Content hash of the normal form; None when the program does not parse."""
     form = normal_form(program)

@@ -165,3 +165,20 @@ def test_errors(monkeypatch: pytest.MonkeyPatch):
 def test_no_progress_bar_outside_a_terminal(capfd: pytest.CaptureFixture):
     execute([DOUBLE], [RIGHT], limits=LIMITS, workers=1)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "body"),
+    [
+        ("def f(x):\n", "    return x + 1\n"),
+        ("def f(x):", "\n    return x + 1\n"),
+        ("class A:\n    def g(self, x):\n", "        return x + 1\n\n\ndef f(x):\n    return A().g(x)\n"),
+        ("def f(x):  # continue here: (", "\n    return x + 1\n"),
+        ("Write f: it adds one", "def f(x):\n    return x + 1\n"),  # words, wrongly called a function
+    ],
+)
+def test_a_prompt_that_is_no_program_by_itself_takes_no_candidate_with_it(prompt: str, body: str):
+    problem = Problem("T/2", prompt, "f", "def check(candidate):\n    assert candidate(1) == 2\n")
+    program = body if " it adds " in prompt else prompt + body
+    outcomes = execute([problem], [Candidate("T/2", 0, body, program, key=None)], limits=LIMITS)
+    assert [outcome.passed for outcome in outcomes] == [True]

@@ -10,6 +10,9 @@ RerankError
 └── WorkerError          our own worker died or answered nonsense; catch it to retry
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -51,3 +54,14 @@ class ModelError(UserError):
 
 class WorkerError(RerankError):
     """A process of ours died or broke its protocol. Never the candidate's failure."""
+
+
+@contextmanager
+def one_line(*others: type[Exception]) -> Iterator[None]:
+    """Around a script: what its caller can mend, and `others`, is one line on stderr and exit code 2."""
+    caught: tuple[type[Exception], ...] = (UserError, *others)
+    try:
+        yield
+    except caught as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -89,7 +89,7 @@ class Ranker:
 
     def _load(self) -> Any:
         self._engine = self._engine or open_engine(self.settings.backend, self.settings.autorater, self._options)
-        return AUTORATERS[self.settings.mode](self._engine, self._card.temperature.get(self.settings.mode, 1.0))
+        return AUTORATERS[self.settings.mode](self._engine, self._card.temperature_of(self.settings.mode))
 
 
 def read_input(

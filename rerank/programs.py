@@ -20,6 +20,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rerank.records import PublicProblem
 from rerank.store import content_hash
@@ -102,6 +103,7 @@ def normal_form(program: str) -> str | None:
         return program.strip()
 
 
+@lru_cache(maxsize=4096)  # asked for each candidate
 def stub(prompt: str) -> str | None:
     """A `function` prompt as a program that parses, a bare signature at its end given a body; None for words.
 

@@ -27,10 +27,13 @@ class ScorerCard:
         """False for a scorer that was trained, but not to judge in this way."""
         return not self.temperature or mode in self.temperature
 
+    def temperature_of(self, mode: str) -> float:
+        return self.temperature.get(mode, 1.0)
+
     def settings(self, mode: str) -> dict[str, float]:
         """What it decides of a ranking, for the record."""
         return {
-            "temperature": self.temperature.get(mode, 1.0),
+            "temperature": self.temperature_of(mode),
             "log_probability_weight": self.log_probability_weight.get(mode, 0.0),
         }
 

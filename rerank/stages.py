@@ -211,7 +211,7 @@ def _judge(
     def load() -> Any:
         engines.append(open_engine(settings.backend, settings.autorater, options))
         folder.settle("judge", {}, free=dict(engines[0].settings))
-        return AUTORATERS[settings.mode](engines[0], card.temperature.get(settings.mode, 1.0))
+        return AUTORATERS[settings.mode](engines[0], card.temperature_of(settings.mode))
 
     try:
         shown = [problem.public for problem in problems]
@@ -250,16 +250,12 @@ def _with_log_probability(
         return [selection.add_log_probability(judged[each.task_id], groups[each.task_id], weight) for each in problems]
     if settings.tournament != "round-robin":
         return []
-    verdicts: dict[str, list[Comparison]] = {each.task_id: [] for each in problems}
-    with folder.journal("comparisons") as journal:
-        for row in journal.rows.values():
-            if row["task_id"] in verdicts:
-                verdicts[row["task_id"]].append(Comparison(**row))
+    verdicts = _by_task(_load_comparisons(folder))
     return [
         selection.rank_pairwise(
             each.public,
             groups[each.task_id],
-            selection.shifted(verdicts[each.task_id], groups[each.task_id], weight),
+            selection.shifted(verdicts.get(each.task_id, []), groups[each.task_id], weight),
             tournament=TOURNAMENTS[settings.tournament],
             aggregate=AGGREGATES[settings.aggregate],
             seed=settings.seed,
@@ -282,8 +278,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     selector = next((name for name in ("pairwise", "pointwise") if name in rankings), None)
     comparisons: dict[str, list[Comparison]] = {}
     if selector == "pairwise":
-        with folder.journal("comparisons") as journal:
-            comparisons[selector] = [Comparison(**row) for row in journal.rows.values()]
+        comparisons[selector] = _load_comparisons(folder)
     found = build_report(
         problems,
         candidates,
@@ -314,6 +309,18 @@ def _load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Rank
     return rankings
 
 
+def _load_comparisons(folder: RunFolder) -> list[Comparison]:
+    with folder.journal("comparisons") as journal:
+        return [Comparison(**row) for row in journal.rows.values()]
+
+
+def _by_task(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = {}
+    for each in comparisons:
+        found.setdefault(each.task_id, []).append(each)
+    return found
+
+
 def _cost(folder: RunFolder, selector: str) -> Cost:
     with folder.journal("costs") as journal:
         rows = [row for row in journal.rows.values() if row["stage"] == selector]
@@ -335,9 +342,7 @@ def _pickers(
         return {}
     by_id = {problem.task_id: problem.public for problem in problems}
     groups = {task_id: {each.index: each for each in group} for task_id, group in by_problem(candidates).items()}
-    verdicts: dict[str, list[Comparison]] = {}
-    for each in comparisons["pairwise"]:
-        verdicts.setdefault(each.task_id, []).append(each)
+    verdicts = _by_task(comparisons["pairwise"])
 
     def pick(task_id: str, indices: Sequence[int]) -> int:
         return selection.rank_pairwise(

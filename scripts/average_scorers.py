@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from rerank.errors import UserError
+from rerank.errors import one_line
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -37,8 +37,5 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from rerank.errors import MissingError, SettingError, UserError
+from rerank.errors import MissingError, SettingError, one_line
 from rerank.store import write_rows
 from rerank.training import mixture as mixtures
 from rerank.training.decontaminate import Benchmark, humaneval_texts
@@ -101,8 +101,5 @@ def _counter(tokenizer: str | None) -> Callable[[str], int]:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -10,7 +10,6 @@ difference from one run. `dev_scores.jsonl` and `scorer/scorer.json` of each run
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import typer
 
 from rerank import metrics
-from rerank.errors import InputError, UserError
+from rerank.errors import InputError, one_line
 from rerank.metrics import Estimate
 from rerank.store import read_rows
 from rerank.training.evaluate import ScoredProblem, calibration_error, pair_accuracy, pick_rate
@@ -115,8 +114,5 @@ def _cell(estimate: Estimate) -> str:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -18,7 +18,7 @@ import typer
 from tqdm import tqdm
 
 import sandbox
-from rerank.errors import InputError, SettingError, UserError
+from rerank.errors import InputError, SettingError, one_line
 from rerank.store import write_rows
 from rerank.training import code_problems
 
@@ -71,8 +71,5 @@ def convert(
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 import sandbox
 from rerank.candidates import read_candidates, read_samples
-from rerank.errors import UserError
+from rerank.errors import one_line
 from rerank.problems import load_problems
 from rerank.store import Journal, Row, read_rows, write_rows
 from rerank.training import labelling, sampling
@@ -236,8 +236,5 @@ def _print_counts(labels: Sequence[Label], dropped: Counter[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with one_line(sandbox.SandboxError):
         app()
-    except (UserError, sandbox.SandboxError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -6,7 +6,6 @@ Reads a finished pointwise run folder of `rerank run` and judges nothing anew. O
 samples it happened to hold; their spread says how much.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ import typer
 
 from rerank import metrics, selection, stages
 from rerank.candidates import by_problem
-from rerank.errors import SettingError, UserError
+from rerank.errors import SettingError, one_line
 from rerank.problems import load_problems
 from rerank.run import RunFolder
 from rerank.selection import Evidence
@@ -64,8 +63,5 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
+    with one_line():
         app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

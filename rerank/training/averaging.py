@@ -99,11 +99,9 @@ def calibrate(
         )
     engine.close()
     scores = DevScores(tuple(problems), (), {})
-    temperature = scores.temperatures()
     path = Path(scorer) / scorers.CARD
     card = _read(path)
-    card |= {"temperature": temperature, "log_probability_weight": scores.log_probability_weights(**temperature)}
-    card["dev"] = scores.figures(**temperature)
+    card |= scores.calibration()
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     write_rows(Path(scorer) / "dev_scores.jsonl", map(asdict, problems))
     return scores

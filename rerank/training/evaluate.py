@@ -132,6 +132,15 @@ class DevScores:
         }
         return {mode: fit_weight(rows) for mode, rows in modes.items() if rows}
 
+    def calibration(self) -> dict[str, Any]:
+        """What dev decides of a scorer's card: temperatures, the weight of log-probability, the figures with both."""
+        temperature = self.temperatures()
+        return {
+            "temperature": temperature,
+            "log_probability_weight": self.log_probability_weights(**temperature),
+            "dev": self.figures(**temperature),
+        }
+
     def figures(self, *, pointwise: float = 1.0, pairwise: float = 1.0) -> dict[str, Any]:
         """All figures, at these temperatures."""
         found = figures(self.problems, temperature=pointwise) if self.problems else {}

@@ -396,8 +396,8 @@ class _Run:
             for weight in self._trained().values():
                 weight.copy_(weight.bfloat16())
         dev = self._judge_dev()
-        temperature = dev.temperatures()
-        shipped = dev.figures(**temperature)
+        calibration = dev.calibration()
+        shipped = calibration["dev"]
         folder = self.out / "scorer"
         seconds = self.elapsed_s
         if self.accelerator.is_main_process:
@@ -408,15 +408,13 @@ class _Run:
                 "base": {"name": base_name, "weights_sha256": _weights_hashes(self.base)},
                 "mode": self.settings.mode,
                 "answers": {"pointwise": prompts.POINTWISE.answers, "pairwise": prompts.PAIRWISE.answers},
-                "temperature": temperature,
-                "log_probability_weight": dev.log_probability_weights(**temperature),
+                **calibration,
                 "prompts_hash": scorers.prompts_hash(),
                 "data": self.data,
                 "counts": self.counts,
                 "settings": asdict(self.settings),
                 "num_steps": self.step,
                 "best_step": self.best["step"],
-                "dev": shipped,
                 "attention": self.attention,
                 "num_processes": self.accelerator.num_processes,
                 "device": _device_name(self.accelerator.device),

@@ -44,6 +44,8 @@ class TournamentName(StrEnum):
     round_robin = "round-robin"
     knockout = "knockout"
     swiss = "swiss"
+    top_2 = "top-2"
+    top_4 = "top-4"
 
 
 class Aggregation(StrEnum):

@@ -99,8 +99,8 @@ def rank_pairwise(
     """By what the tournament's own comparisons add up to; others among `comparisons` are left out.
 
     In a knockout programs play different numbers of games against unequal opponents, so no aggregate of them need put
-    the champion first. There the rounds survived come first and the aggregate only orders those who fell in the same
-    round: the value is the rounds survived, plus a fraction below 1 that grows with the aggregate.
+    the champion first. There, and where only the best seeds play, the tournament's tiers come first and the aggregate
+    only orders those of one tier: the value is the tier, plus a fraction below 1 that grows with the aggregate.
     """
     keys = distinct_keys(candidates)
     given = list(comparisons)
@@ -108,9 +108,9 @@ def rank_pairwise(
     played = progress.pairs
     own = [each for each in given if tuple(sorted((each.first, each.second))) in played]
     values = aggregate(keys, own)
-    if progress.survived:
+    if progress.tiers:
         levels = sorted(set(values.values()))
-        values = {key: progress.survived[key] + levels.index(value) / len(levels) for key, value in values.items()}
+        values = {key: progress.tiers[key] + levels.index(value) / len(levels) for key, value in values.items()}
     return rank_by(
         by_key(values, candidates),
         candidates,

@@ -194,7 +194,7 @@ def score(
                 added = _with_log_probability(folder, done, groups, settings, weight, judged)
                 rankings |= {added[0].selector: added} if added else {}
             if settings.mode == "encoded-once":  # which has the pointwise scores as well
-                scores = _load_scores(folder)
+                scores = load_scores(folder)
                 rankings["pointwise"] = [
                     selection.rank_pointwise(
                         problem.public, groups[problem.task_id], Evidence(scores=scores.get(problem.task_id, {}))
@@ -260,7 +260,7 @@ def _with_log_probability(
         return [selection.add_log_probability(judged[each.task_id], groups[each.task_id], weight) for each in problems]
     if settings.tournament != "round-robin":
         return []
-    verdicts = _by_task(_load_comparisons(folder))
+    verdicts = load_comparisons(folder)
     return [
         selection.rank_pairwise(
             each.public,
@@ -288,7 +288,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     selector = next((name for name in ("encoded-once", "pairwise", "pointwise") if name in rankings), None)
     comparisons: dict[str, list[Comparison]] = {}
     if selector and selector != "pointwise":
-        comparisons[selector] = _load_comparisons(folder)
+        comparisons[selector] = [each for of_task in load_comparisons(folder).values() for each in of_task]
     found = build_report(
         problems,
         candidates,
@@ -319,7 +319,7 @@ def _load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Rank
     return rankings
 
 
-def _load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
+def load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
     """Pointwise log-odds by task_id and key."""
     found: dict[str, dict[str, float | None]] = {}
     with folder.journal("scores") as journal:
@@ -328,15 +328,12 @@ def _load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
     return found
 
 
-def _load_comparisons(folder: RunFolder) -> list[Comparison]:
-    with folder.journal("comparisons") as journal:
-        return [Comparison(**row) for row in journal.rows.values()]
-
-
-def _by_task(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+def load_comparisons(folder: RunFolder) -> dict[str, list[Comparison]]:
+    """What the folder's journal holds, by task_id."""
     found: dict[str, list[Comparison]] = {}
-    for each in comparisons:
-        found.setdefault(each.task_id, []).append(each)
+    with folder.journal("comparisons") as journal:
+        for row in journal.rows.values():
+            found.setdefault(row["task_id"], []).append(Comparison(**row))
     return found
 
 
@@ -361,8 +358,8 @@ def _pickers(
         return {}
     by_id = {problem.task_id: problem.public for problem in problems}
     groups = {task_id: {each.index: each for each in group} for task_id, group in by_problem(candidates).items()}
-    [(selector, found)] = comparisons.items()
-    verdicts = _by_task(found)
+    [selector] = comparisons
+    verdicts = load_comparisons(folder)
 
     def pick(task_id: str, indices: Sequence[int]) -> int:
         return selection.rank_pairwise(

@@ -91,16 +91,16 @@ def test_nobody_plays_twice_in_a_round(tournament, num_keys):
 def test_the_best_wins_a_knockout_whatever_the_seeding(num_keys, seed):
     keys = keys_of(num_keys)
     progress, _ = play(knockout, keys, {key: float(place) for place, key in enumerate(keys)}, seed=seed)
-    champion = max(progress.survived, key=lambda key: progress.survived[key])
+    champion = max(progress.tiers, key=lambda key: progress.tiers[key])
     assert champion == keys[-1]
-    assert list(progress.survived.values()).count(len(progress.rounds)) == 1
+    assert list(progress.tiers.values()).count(len(progress.rounds)) == 1
 
 
 def test_a_tied_knockout_goes_to_the_seeds():
     keys = keys_of(6)
     seeds = seeding(keys, task_id=TASK, seed=3)
     progress, _ = play(knockout, keys, dict.fromkeys(keys), seed=3)  # no verdict on anything
-    assert max(progress.survived, key=lambda key: progress.survived[key]) == seeds[0]
+    assert max(progress.tiers, key=lambda key: progress.tiers[key]) == seeds[0]
     assert {seeds[0], seeds[1]} == set(progress.rounds[-1][0]), "the two best seeds meet last"
 
 
@@ -112,7 +112,7 @@ def test_a_tie_after_an_upset_goes_to_the_better_seed():
     given += [Comparison(TASK, b, a, -value) for (a, b), value in verdicts.items()]
     progress = knockout(keys, given, task_id=TASK, seed=0, scores=scores)
     assert not progress.pending
-    assert progress.survived == {"000": 0, "001": 2, "002": 0, "003": 1}
+    assert progress.tiers == {"000": 0, "001": 2, "002": 0, "003": 1}
 
 
 def test_the_best_seeds_have_the_byes():

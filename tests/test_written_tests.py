@@ -3,7 +3,7 @@
 import pytest
 
 from rerank.evidence.examples import extract
-from rerank.evidence.written_tests import STYLES, Check, answer_text, check_of, collect, used_calls
+from rerank.evidence.written_tests import STYLES, Check, answer_texts, check_of, collect, used_calls
 from rerank.records import PublicProblem
 
 PROBLEM = PublicProblem("t", "def f(x):\n    '''Twice x.\n\n    >>> f(2)\n    4\n    '''\n", "f")
@@ -66,8 +66,8 @@ def test_requests_show_the_problem_and_no_more():
     assert continued.text.endswith("\nassert f(")
     assert (continued.is_chat, chat.is_chat) == (False, True)
     assert PROBLEM.prompt.strip() in chat.text
-    assert answer_text(continued, "1) == 2\n") == "assert f(1) == 2\n"
-    assert answer_text(chat, "assert f(1) == 2") == "assert f(1) == 2"
+    assert answer_texts(PROBLEM, "continue", ["1) == 2\n"]) == ("assert f(1) == 2\n",)
+    assert answer_texts(PROBLEM, "chat", ["assert f(1) == 2"]) == ("assert f(1) == 2",)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -1,7 +1,7 @@
 """Tests that a model writes from the problem alone: what to ask for, and what to keep of the answers.
 
     request = STYLES["continue"](problem.public)         # None for a problem that cannot be asked about
-    texts = [answer_text(request, sample.text) for sample in samples]
+    texts = answer_texts(problem.public, "continue", [sample.text for sample in samples])
     collect(problem.public, texts)                        ->  (Check("f(2)", "_ == 4", count=3), ...)
 
 A **check** is one call of the entry point with closed arguments, and a predicate over what it returns. Checks of one
@@ -9,7 +9,7 @@ call share its execution (see `matrix`), and the calls alone are the inputs on w
 
 `continue` follows CodeT (arXiv 2207.10397, section 3.1): the function with an empty body, a comment, then `assert`.
 `chat` asks in words. Both leave the docstring's examples in the prompt, where CodeT took them out: a user's prompt has
-them, they show a small model what arguments look like, and the examples that it copies are dropped by `collect`, since
+them, they show a small model what arguments look like, and `collect` drops the examples that it copies, since
 they are evidence of their own already (see `examples`).
 """
 
@@ -26,7 +26,7 @@ from rerank.evidence.expressions import defined, parse, parse_prompt
 from rerank.programs import stub
 from rerank.records import PublicProblem
 
-MAX_TESTS = 200  # a problem, the most often written first
+MAX_TESTS = 500  # a problem, the most often written first
 MAX_TESTS_PER_SAMPLE = 5  # CodeT's own limit: later ones drift
 STOP_WORDS = ("\ndef ", "\nclass ", "\nif ", "\nprint(", "\n```")
 
@@ -88,9 +88,13 @@ STYLES: dict[str, Callable[[PublicProblem], GenerationRequest | None]] = {
 }
 
 
-def answer_text(request: GenerationRequest, sample: str) -> str:
+def answer_texts(problem: PublicProblem, style: str, samples: Iterable[str]) -> tuple[str, ...]:
     """What to read the tests from: an assertion that the request began needs its beginning."""
-    return sample if request.is_chat else request.text.rpartition("\n")[2] + sample
+    request = STYLES[style](problem)
+    if request is None:
+        return ()
+    began = "" if request.is_chat else request.text.rpartition("\n")[2]
+    return tuple(began + sample for sample in samples)
 
 
 def collect(

@@ -36,6 +36,8 @@ class Evidence:
     examples: Mapping[str, float | None] = field(default_factory=dict)  # share of the docstring's examples passed
     written: Tried | None = None  # model-written tests, and what each program did on them
     inputs: Tried | None = None  # generated inputs, on which programs can only agree
+    greedy: int | None = None  # index of the candidate that the generator drew at temperature 0
+    confidence: float = 0.9  # that another must have to replace the generator's own choice
     seed: int = 0
 
     @property
@@ -123,6 +125,22 @@ def rank_posterior(
     return rank_by(values, candidates, task_id=problem.task_id, selector="posterior")
 
 
+def rank_guarded(
+    problem: PublicProblem,
+    candidates: Sequence[Candidate],
+    evidence: Evidence,
+    model: posterior.Model | None = None,
+) -> Ranking:
+    """As the posterior ranks, with the generator's own choice before all unless another is surely better."""
+    model = model or posterior.read_model()
+    ranking = rank_posterior(problem, candidates, evidence, model)
+    beliefs = posterior.believe(candidates, evidence, model)
+    choice = posterior.choose(candidates, beliefs, model, confidence=evidence.confidence, greedy=evidence.greedy)
+    order = (choice.index, *(index for index in ranking.order if index != choice.index))
+    values = dict(zip(ranking.order, ranking.values, strict=True))
+    return Ranking(problem.task_id, "posterior+guard", order, tuple(values[index] for index in order))
+
+
 def rank_pairwise(
     problem: PublicProblem,
     candidates: Sequence[Candidate],
@@ -208,6 +226,7 @@ SELECTORS: dict[str, Selector] = {
     "pointwise": rank_pointwise,
     **{name: _agreement(name, agreement) for name, agreement in AGREEMENTS.items()},
     "posterior": rank_posterior,
+    "posterior+guard": rank_guarded,
 }
 
 

@@ -207,7 +207,7 @@ def score(
     select = select or SelectSettings()
     folder.settle("select", select.recorded())
     groups = by_problem(candidates)
-    shares, tried = _run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers)
+    shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers)
     judged: dict[str, Ranking] = {}
     try:
         if card:
@@ -216,7 +216,7 @@ def score(
     finally:
         done = [problem for problem in problems if problem.task_id in judged or not settings.needs_model]
         rankings: dict[str, list[Ranking]] = {}
-        evidence = _evidence(folder, done, shares, tried, select, settings.seed)
+        evidence = evidence_of(folder, done, shares, tried, select, settings.seed)
         for name in (*MODEL_FREE, "posterior", "posterior+guard"):
             if name == "log-probability" and all(each.mean_log_probability is None for each in candidates):
                 continue
@@ -236,7 +236,7 @@ def score(
     return rankings
 
 
-def _run_evidence(
+def run_evidence(
     folder: RunFolder,
     problems: Sequence[Problem],
     candidates: Sequence[Candidate],
@@ -262,7 +262,7 @@ def _run_evidence(
     return shares, tried
 
 
-def _evidence(
+def evidence_of(
     folder: RunFolder,
     problems: Sequence[Problem],
     shares: Mapping[str, Sequence[Score]],

@@ -79,7 +79,12 @@ class Belief:
         return 1 / (1 + math.exp(-self.log_odds))
 
 
-Model = Mapping[tuple[str, ...], Regression]  # by the groups at hand, in the order of GROUPS
+@dataclass(frozen=True, slots=True)
+class Model:
+    regressions: Mapping[tuple[str, ...], Regression]  # by the groups at hand, in the order of GROUPS
+    separation: float = (
+        0.0  # of the autorater's scores of right and wrong programs that other evidence ties; see `early`
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,8 @@ def believe(candidates: Sequence[Candidate], evidence: "Evidence", model: Model)
     columns = features(candidates, evidence)
     beliefs = {}
     for key in {each.key: None for each in candidates if each.key is not None}:
-        groups = tuple(group for group in GROUPS if (group,) in model and key in columns[GROUPS[group][0]])
-        regression = model[groups]
+        groups = tuple(group for group in GROUPS if (group,) in model.regressions and key in columns[GROUPS[group][0]])
+        regression = model.regressions[groups]
         values = tuple(columns[name][key] for name in regression.features)
         beliefs[key] = Belief(regression.log_odds(values), groups, values)
     return beliefs
@@ -152,7 +157,7 @@ def _confidence(ours: Belief, theirs: Belief, model: Model) -> float:
     if ours.groups != theirs.groups:  # two regressions: no covariance between them is known
         return 1.0 if difference > 0 else 0.0
     gap = np.subtract(ours.features, theirs.features)
-    deviation = math.sqrt(max(0.0, float(gap @ np.asarray(model[ours.groups].covariance) @ gap)))
+    deviation = math.sqrt(max(0.0, float(gap @ np.asarray(model.regressions[ours.groups].covariance) @ gap)))
     return NormalDist().cdf(difference / deviation) if deviation > 0 else float(difference > 0)
 
 
@@ -290,9 +295,10 @@ def fit_one(cases: Sequence[Case], names: tuple[str, ...]) -> Regression:
 
 def write_model(path: str | Path, model: Model, about: Mapping[str, object]) -> None:
     """One JSON document: what it was fitted on, and each regression under its groups."""
-    rows = [{"groups": groups, **asdict(regression)} for groups, regression in model.items()]
+    rows = [{"groups": groups, **asdict(regression)} for groups, regression in model.regressions.items()]
     rounded = json.loads(
-        json.dumps({"about": about, "regressions": rows}), parse_float=lambda text: float(f"{float(text):.6g}")
+        json.dumps({"about": about, "separation": model.separation, "regressions": rows}),
+        parse_float=lambda text: float(f"{float(text):.6g}"),
     )
     Path(path).write_text(
         json.dumps(rounded, separators=(",", ":")).replace('{"groups"', '\n{"groups"') + "\n", encoding="utf-8"
@@ -303,16 +309,17 @@ def write_model(path: str | Path, model: Model, about: Mapping[str, object]) -> 
 def read_model(path: Path = MODEL) -> Model:
     """Raises InputError for a file that is missing or no model."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["regressions"]
-        return {
+        document = json.loads(path.read_text(encoding="utf-8"))
+        regressions = {
             tuple(row["groups"]): Regression(
                 tuple(row["features"]),
                 row["constant"],
                 tuple(row["coefficients"]),
                 tuple(map(tuple, row["covariance"])),
             )
-            for row in rows
+            for row in document["regressions"]
         }
+        return Model(regressions, document["separation"])
     except OSError as error:
         raise InputError((error.strerror or str(error)).lower(), path=path) from error
     except (ValueError, KeyError, TypeError) as error:

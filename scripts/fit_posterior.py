@@ -82,17 +82,17 @@ def fit(
             for problem in dev
         }
         found += fitting.instances(drawn, evidence, right, group_of, verdicts)
-    model = posterior.fit([case for each in found for case in each.cases])
+    regressions = posterior.fit([case for each in found for case in each.cases])
     inputs = [problems, labels, *samples, *(tests or [])]
     about = {
         "files": {path.name: file_hash(path)[:16] for path in inputs},
         "scores": str(scores.name) if scores else None,
         "num_problems": len({each.task_id for each in found}),
     }
-    present = [group for group in posterior.GROUPS if (group,) in model]
+    present = [group for group in posterior.GROUPS if (group,) in regressions]
     rows = {"+".join(groups): figures for groups in subsets(present) if (figures := cross_validate(found, groups))}
     about["cross_validation"] = {name: asdict(figures) for name, figures in rows.items()}
-    posterior.write_model(out, model, about)
+    posterior.write_model(out, posterior.Model(regressions, fitting.separation(found)), about)
     print(_table(rows))
 
 

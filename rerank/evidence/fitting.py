@@ -1,17 +1,19 @@
 """The posterior's fit: labelled candidates to cases, and what a fit is worth on problems that it has not seen.
 
     found = instances(candidates, evidence, right, group_of)     # of the problems that have labelled candidates
-    model = posterior.fit([case for each in found for case in each.cases])
+    regressions = posterior.fit([case for each in found for case in each.cases])
     cross_validate(found, ("examples", "inputs"))                # pick rate, calibration
 
 Never give it HumanEval or MBPP's test part: those are for measuring.
 """
 
 import itertools
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 
@@ -149,6 +151,29 @@ def _picked(cases: Sequence[Case], values: Sequence[float]) -> float:
     """Chance that the best is right, ties drawn at random."""
     best = [case.right for case, value in zip(cases, values, strict=True) if value == max(values)]
     return sum(best) / len(best)
+
+
+def separation(found: Sequence[Instance]) -> float:
+    """How far apart the autorater's scores put right and wrong programs that pass the same share of the examples.
+
+    The distance of two normal distributions of variance one, from the share of such pairs that the scores order
+    rightly; every problem counts the same. 0 without a pair.
+    """
+    shares = []
+    for each in found:
+        scored = [case for case in each.cases if "score" in case.features]
+        pairs = [
+            (right.features["score"], wrong.features["score"])
+            for right in scored
+            for wrong in scored
+            if right.right and not wrong.right and right.features.get("examples") == wrong.features.get("examples")
+        ]
+        if pairs:
+            shares.append(sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs))
+    if not shares:
+        return 0.0
+    accuracy = min(max(sum(shares) / len(shares), 0.5), 0.999)
+    return math.sqrt(2) * NormalDist().inv_cdf(accuracy)
 
 
 def subsets(groups: Sequence[str]) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@ mend, said in one line; 130: interrupted, everything finished is kept.
 
 import functools
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -103,6 +104,13 @@ Confidence = Annotated[
     float, typer.Option(min=0.5, max=1.0, help="Sureness with which the guard replaces the generator's own choice.")
 ]
 Greedy = Annotated[int | None, typer.Option(min=0, help="Index of each problem's sample at temperature 0, if any.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="Judge only where other evidence leaves the choice open, and no more than this: a number of programs, "
+        "or seconds such as 60s."
+    ),
+]
 ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
@@ -172,6 +180,7 @@ def run(
     test_writer: TestWriter = None,
     confidence: Confidence = 0.9,
     greedy: Greedy = None,
+    budget: Budget = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
     limit: Limit = None,
@@ -199,7 +208,7 @@ def run(
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
     options = _options("judge", weights, base_url)
-    evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy)
+    evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy, budget)
     try:
         stages.score(folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers, **evidence)
     except KeyboardInterrupt:
@@ -260,6 +269,7 @@ def score(
     test_writer: TestWriter = None,
     confidence: Confidence = 0.9,
     greedy: Greedy = None,
+    budget: Budget = None,
     workers: Workers = None,
     limit: Limit = None,
 ) -> None:
@@ -270,7 +280,7 @@ def score(
     scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
     options = _options("judge", weights, base_url)
     evidence = _evidence(
-        folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy
+        folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
     )
     stages.score(folder, chosen, found, scoring, options=options, num_workers=workers, **evidence)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
@@ -440,6 +450,7 @@ def _evidence(
     base_url: str | None,
     confidence: float,
     greedy: int | None,
+    budget: str | None,
 ) -> dict[str, Any]:
     """What `stages.score` is to know beside the autorater's settings: written tests, and how to choose."""
     from rerank import stages
@@ -453,7 +464,19 @@ def _evidence(
     elif test_writer:
         writing = WriteSettings(test_writer, backend=backend.value)
         answers = stages.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
-    return {"answers": answers, "select": SelectSettings(confidence, greedy)}
+    return {"answers": answers, "select": SelectSettings(confidence, greedy, **_limits(budget))}
+
+
+def _limits(budget: str | None) -> dict[str, Any]:
+    """`200` or `60s` as SelectSettings has them."""
+    match = re.fullmatch(r"(\d+)(s?)", budget or "0")
+    if not match:
+        raise typer.BadParameter(
+            f"--budget {budget}: a number of programs, or of seconds with an s behind it, is wanted"
+        )
+    if budget is None:
+        return {}
+    return {"max_seconds": float(match[1])} if match[2] else {"max_judgments": int(match[1])}
 
 
 def _generate_settings(

@@ -36,6 +36,12 @@ class SelectSettings:
 
     confidence: float = 0.9  # with which another candidate must be expected to beat the generator's own choice
     greedy: int | None = None  # index of the candidate that was sampled at temperature 0
+    max_judgments: int | None = None  # judge only where other evidence leaves it open, and no more programs than these
+    max_seconds: float | None = None  # the same, by the clock
+
+    @property
+    def stops_early(self) -> bool:
+        return self.max_judgments is not None or self.max_seconds is not None
 
     def recorded(self) -> dict[str, float | int]:
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -12,9 +12,11 @@ before rankings so that progress can show pass@1 as it goes; no selector sees th
 """
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence, Set
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,13 @@ from tqdm import tqdm
 
 import sandbox
 from rerank import candidates as candidate_files
-from rerank import execution, generators, judging, selection
+from rerank import early, execution, generators, judging, posterior, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
 from rerank.autoraters import AUTORATERS
 from rerank.backends import Engine, EngineOptions, Usage, open_engine
 from rerank.candidates import by_problem, from_row, to_row
-from rerank.errors import InputError
+from rerank.errors import InputError, SettingError
 from rerank.evidence import examples, gathering, writers
 from rerank.evidence.agreement import AGREEMENTS
 from rerank.evidence.gathering import Gathered
@@ -205,35 +207,57 @@ def score(
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
     folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     select = select or SelectSettings()
-    folder.settle("select", select.recorded())
+    if select.stops_early and (settings.mode != "pointwise" or not settings.needs_model):
+        raise SettingError("--budget is for an autorater that judges pointwise: take --mode pointwise and a model")
+    folder.settle("select", {}, free=select.recorded())
     groups = by_problem(candidates)
     shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers)
+    wanted = None
+    if select.stops_early:
+        asks = _worth_judging(problems, groups, evidence_of(folder, problems, shares, tried, select, settings.seed))
+        wanted = early.within(asks, select.max_judgments)
+    by_id = {problem.task_id: problem for problem in problems}
+    asked = problems if wanted is None else [by_id[task_id] for task_id in wanted]
     judged: dict[str, Ranking] = {}
+    outcomes = passed.base if passed else {}
+    began = time.monotonic()
     try:
         if card:
-            for ranking in _judge(folder, problems, groups, settings, card, options, passed.base if passed else {}):
-                judged[ranking.task_id] = ranking
+            with closing(_judge(folder, asked, groups, settings, card, options, outcomes, wanted)) as rankings:
+                for ranking in rankings:
+                    judged[ranking.task_id] = ranking
+                    if select.max_seconds is not None and time.monotonic() - began > select.max_seconds:
+                        break
     finally:
-        done = [problem for problem in problems if problem.task_id in judged or not settings.needs_model]
-        rankings: dict[str, list[Ranking]] = {}
-        evidence = evidence_of(folder, done, shares, tried, select, settings.seed)
-        for name in (*MODEL_FREE, "posterior", "posterior+guard"):
-            if name == "log-probability" and all(each.mean_log_probability is None for each in candidates):
-                continue
-            if name in NEED_TESTS and not answers:
-                continue
-            rankings[name] = [
-                selection.select(name, problem.public, groups[problem.task_id], evidence[problem.task_id])
-                for problem in done
-            ]
-        if card:
-            rankings[settings.selector] = [judged[problem.task_id] for problem in done]
+        waits = set() if select.max_seconds is not None or not card else {problem.task_id for problem in asked}
+        done = [problem for problem in problems if problem.task_id in judged or problem.task_id not in waits]
+        evidence = evidence_of(folder, done, shares, tried, select, settings.seed, wanted)
+        found = _without_model(done, groups, evidence, has_tests=bool(answers))
+        if card and wanted is None:
+            found[settings.selector] = [judged[problem.task_id] for problem in done]
             weight = card.log_probability_weight.get(settings.mode)
             if weight is not None and all(each.mean_log_probability is not None for each in candidates):
                 added = _with_log_probability(folder, done, groups, settings, weight, judged)
-                rankings |= {added[0].selector: added} if added else {}
-        write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in rankings for each in rankings[name]))
-    return rankings
+                found |= {added[0].selector: added} if added else {}
+        write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in found for each in found[name]))
+    return found
+
+
+def _without_model(
+    problems: Sequence[Problem], groups: judging.Groups, evidence: Mapping[str, Evidence], *, has_tests: bool
+) -> dict[str, list[Ranking]]:
+    """The rankings of every selector that asks no model itself."""
+    known = any(each.mean_log_probability is not None for group in groups.values() for each in group)
+    left_out = {"log-probability"} if not known else set()
+    left_out |= set() if has_tests else set(NEED_TESTS)
+    return {
+        name: [
+            selection.select(name, problem.public, groups[problem.task_id], evidence[problem.task_id])
+            for problem in problems
+        ]
+        for name in (*MODEL_FREE, "posterior", "posterior+guard")
+        if name not in left_out
+    }
 
 
 def run_evidence(
@@ -269,12 +293,14 @@ def evidence_of(
     tried: Gathered,
     select: SelectSettings,
     seed: int,
+    wanted: Mapping[str, Set[str]] | None = None,
 ) -> dict[str, Evidence]:
-    """All that is known, by task_id: pointwise scores as far as the folder has them."""
+    """All that is known, by task_id: pointwise scores as far as the folder has them; of the `wanted` keys, if given."""
     scores: dict[str, dict[str, float | None]] = {}
     with folder.journal("scores") as journal:
         for row in journal.rows.values():
-            scores.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
+            if wanted is None or row["key"] in wanted.get(row["task_id"], ()):
+                scores.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
     return {
         problem.task_id: Evidence(
             scores=scores.get(problem.task_id, {}),
@@ -289,6 +315,22 @@ def evidence_of(
     }
 
 
+def _worth_judging(
+    problems: Sequence[Problem],
+    groups: judging.Groups,
+    evidence: Mapping[str, Evidence],
+) -> list[early.Ask]:
+    """What to ask of the autorater, most gain first, by all other evidence."""
+    model = posterior.read_model()
+    unscored = {task_id: replace(each, scores={}) for task_id, each in evidence.items()}
+    beliefs = {
+        problem.task_id: posterior.believe(groups[problem.task_id], unscored[problem.task_id], model)
+        for problem in problems
+    }
+    behaviours = {task_id: each.behaviour for task_id, each in unscored.items()}
+    return early.plan(beliefs, behaviours, separation=model.separation)
+
+
 def _judge(
     folder: RunFolder,
     problems: Sequence[Problem],
@@ -297,7 +339,8 @@ def _judge(
     card: ScorerCard,
     options: EngineOptions | None,
     passed: judging.Passed,
-) -> Iterator[Ranking]:
+    wanted: Mapping[str, Set[str]] | None,
+) -> Generator[Ranking]:
     engines: list[Engine] = []
 
     def load() -> Any:
@@ -310,7 +353,9 @@ def _judge(
         with folder.journal("costs") as costs:
             if settings.mode == "pointwise":
                 with folder.journal("scores") as scores:
-                    yield from judging.judge_pointwise(shown, groups, load, scores=scores, costs=costs, passed=passed)
+                    yield from judging.judge_pointwise(
+                        shown, groups, load, scores=scores, costs=costs, passed=passed, wanted=wanted
+                    )
             else:
                 with folder.journal("comparisons") as comparisons:
                     yield from judging.judge_pairwise(

@@ -13,7 +13,6 @@ That draws programs as independent of each other, and verdicts as independent of
 judgment, so a gain is for ordering problems and for leaving out those that are decided, not a promise.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,9 +98,10 @@ def gains_of(log_odds: Sequence[float], separation: float, *, seed: int = 0) -> 
     right = rng.random((_NUM_DRAWS, len(prior))) < chance
     shift = np.where(right, 0.5, -0.5) * separation**2
     after = prior + shift + separation * rng.standard_normal(right.shape)  # (draws, programs)
+    updated = 1 / (1 + np.exp(-after))
     found = {}
     for count in range(2, min(len(prior), MAX_JUDGED) + 1):
-        best = np.max(after[:, :count], axis=1)
-        rest = prior[count] if count < len(prior) else -math.inf
-        found[count] = float(np.mean(1 / (1 + np.exp(-np.maximum(best, rest)))) - chance[0])
+        rest = chance[count] if count < len(prior) else 0.0
+        # Less the first's own updated chance, whose mean is its chance now: the draws' noise is the same in both.
+        found[count] = float(np.mean(np.maximum(np.max(updated[:, :count], axis=1), rest) - updated[:, 0]))
     return found

@@ -84,6 +84,17 @@ def representatives(beliefs: Mapping[str, Belief], behaviour: Tried | None) -> l
     return chosen
 
 
+def shared(scores: Mapping[str, float | None], behaviour: Tried | None) -> dict[str, float | None]:
+    """Scores, with those of programs that stood for others given to the others too (see `representatives`)."""
+    found = dict(scores)
+    if behaviour:
+        by_outputs = {behaviour.traces[key].outputs: scores[key] for key in sorted(scores) if key in behaviour.traces}
+        for key, trace in behaviour.traces.items():
+            if key not in found and trace.outputs in by_outputs:
+                found[key] = by_outputs[trace.outputs]
+    return found
+
+
 def gains_of(log_odds: Sequence[float], separation: float, *, seed: int = 0) -> dict[int, float]:
     """Number judged, from 2 on, to the expected gain in the chosen one's probability; `log_odds` from the highest on.
 

@@ -301,7 +301,7 @@ def evidence_of(
         for row in journal.rows.values():
             if wanted is None or row["key"] in wanted.get(row["task_id"], ()):
                 scores.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
-    return {
+    found = {
         problem.task_id: Evidence(
             scores=scores.get(problem.task_id, {}),
             examples=selection.log_odds_by_key(shares.get(problem.task_id, ())),
@@ -313,6 +313,9 @@ def evidence_of(
         )
         for problem in problems
     }
+    if wanted is None:
+        return found
+    return {task_id: replace(each, scores=early.shared(each.scores, each.behaviour)) for task_id, each in found.items()}
 
 
 def _worth_judging(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank.early import Ask, gains_of, plan, representatives, within
+from rerank.early import Ask, gains_of, plan, representatives, shared, within
 from rerank.evidence.matrix import Trace, Trial, Tried
 from rerank.posterior import Belief
 from rerank.records import PublicProblem
@@ -41,6 +41,9 @@ def test_programs_that_behave_alike_are_one():
     tried = Tried(trial, {"k0": Trace(("1",), (), 0.0), "k1": Trace(("1",), (), 0.0), "k2": Trace(("2",), (), 0.0)})
     assert representatives(beliefs(0.0, 1.0, 0.5), tried) == ["k1", "k2"]
     assert representatives(beliefs(0.0, 1.0, 0.5), None) == ["k1", "k2", "k0"]
+    assert shared({"k1": 3.0}, tried) == {"k1": 3.0, "k0": 3.0}, "else the other would escape its verdict"
+    assert shared({"k1": 3.0, "k0": 1.0}, tried) == {"k1": 3.0, "k0": 1.0}
+    assert shared({"k1": 3.0}, None) == {"k1": 3.0}
 
 
 def test_the_budget():

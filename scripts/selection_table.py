@@ -24,6 +24,7 @@ from rerank.evidence import ablation, fitting
 from rerank.evidence.matrix import Tried
 from rerank.evidence.writers import read_answers
 from rerank.metrics import Estimate
+from rerank.posterior import default_of
 from rerank.problems import load_problems
 from rerank.records import Candidate
 from rerank.run import RunFolder
@@ -70,7 +71,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     seconds = {name: _seconds(ablation.ROWS[name], evidence.values()) for name in rows}
     text = "\n\n".join(
-        f"By {name} tests, {len(problems)} problems:\n\n{_table(rows, groups, passed, against, seconds)}"
+        f"By {name} tests, {len(problems)} problems:\n\n{_table(rows, groups, passed, against, seconds)}\n\n"
+        + _guard(rows, groups, passed, greedy)
         for name, passed in judged.items()
     )
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
@@ -134,6 +136,24 @@ def _table(
         lines.append(f"| {' | '.join(cells)} |")
     oracle = metrics.mean([float(each) for each in reachable])
     lines.append(f"| oracle | {100 * oracle.value:.1f} | {_range(oracle)} | | | | | |")
+    return "\n".join(lines)
+
+
+def _guard(
+    rows: Mapping[str, Mapping[str, int]], groups: Mapping[str, Sequence[Candidate]], passed: Passed, greedy: int | None
+) -> str:
+    """How often each posterior left the generator's own choice, and what came of it, guarded or not."""
+    lines = ["| row | left the generator's choice | right for wrong | wrong for right |", "|---|---|---|---|"]
+    for name, picks in rows.items():
+        if not ablation.ROWS[name].selector.startswith("posterior"):
+            continue
+        acted = saved = cost = 0
+        for task_id, index in picks.items():
+            own = default_of(groups[task_id], greedy)
+            acted += index != own.index
+            saved += passed[task_id, index] and not passed[task_id, own.index]
+            cost += passed[task_id, own.index] and not passed[task_id, index]
+        lines.append(f"| {name} | {acted} | {saved} | {cost} |")
     return "\n".join(lines)
 
 

@@ -51,6 +51,8 @@ ROWS: dict[str, Row] = {
     "majority vote": Row("majority-vote", tests=True),
     "MBR-Exec on generated inputs": Row("mbr-exec", examples=True),
     "autorater": Row("pointwise", scores=True),
+    "autorater + log-probability": Row("posterior", scores=True, log_probability=True),
+    "autorater + log-probability, guarded": Row("posterior+guard", scores=True, log_probability=True),
     "autorater + examples": Row("posterior", scores=True, examples=True),
     "autorater + tests": Row("posterior", scores=True, tests=True),
     "all but the examples": Row("posterior", scores=True, log_probability=True, tests=True),

@@ -272,10 +272,13 @@ def execute(
     typer.echo(f"{right} of {len(found)} candidates passed; outcomes in {folder.path / 'outcomes.jsonl'}")
 
 
-@app.command(name="report", epilog="Example: rerank report runs/first")
+@app.command(name="report", epilog="Example: rerank report runs/first --html report.html")
 @_guarded
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A run folder with candidates, outcomes and rankings.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write one HTML file to browse: figures, programs, outcomes.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the table of a run and write report.json, report.md and the plots into its folder."""
@@ -283,7 +286,11 @@ def report_command(
 
     opened, chosen, _ = _candidates_at_hand(folder, None, None, None)
     made = stages.make_report(opened, chosen)
+    if html:
+        stages.write_page(opened, chosen, made, html)
     _print(report.to_json(made) if as_json else report.table(made), opened, quiet=as_json)
+    if html and not as_json:
+        typer.echo(f"         {html}", err=True)
 
 
 @app.command(epilog="Example: rerank evaluate samples.jsonl --k 1,10")

@@ -59,8 +59,25 @@ class Backend(StrEnum):
 
 
 # An option that several commands share is defined once.
+def _benchmarks() -> list[str]:
+    from rerank.problems import BENCHMARKS
+
+    return list(BENCHMARKS)
+
+
+def _autoraters() -> list[str]:
+    from rerank.settings import MODEL_FREE
+    from rerank.shipped import SCORERS
+
+    return [*SCORERS, *MODEL_FREE]
+
+
 Problems = Annotated[
-    str, typer.Option(help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.")
+    str,
+    typer.Option(
+        help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.",
+        autocompletion=_benchmarks,
+    ),
 ]
 Candidates = Annotated[
     str | None,
@@ -90,7 +107,8 @@ AutoraterName = Annotated[
     str | None,
     typer.Option(
         help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, "
-        "log-probability, examples. Default: rerank-0.5b, the shipped one."
+        "log-probability, examples. Default: rerank-0.5b, the shipped one.",
+        autocompletion=_autoraters,
     ),
 ]
 ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]

@@ -355,6 +355,8 @@ def _by_task(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
 def _cost(folder: RunFolder, selector: str) -> Cost:
     with folder.journal("costs") as journal:
         rows = [row for row in journal.rows.values() if row["stage"] == selector]
+    if not rows:  # judged elsewhere: unknown, not nothing
+        return Cost()
     return Cost(num_tokens=sum(row["num_tokens"] for row in rows), seconds=sum(row["seconds"] for row in rows))
 
 

@@ -148,14 +148,34 @@ def test_the_command_writes_the_page_of_a_run_folder(tmp_path: Path):
     assert block["reference"] == "    return x + 1\n"
 
 
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A finished run over two problems, two candidates each."""
+    problems, candidates = tmp_path / "p.jsonl", tmp_path / "c.jsonl"
+    task_ids = ("t/0", "t/1")
+    rest = {"prompt": "def f(x):\n", "entry_point": "f", "test": "def check(f):\n    assert f(1) == 1\n"}
+    problems.write_text("".join(json.dumps({"task_id": task_id} | rest) + "\n" for task_id in task_ids))
+    rows = [{"task_id": task_id, "completion": f"    return {n}\n"} for task_id in task_ids for n in range(2)]
+    candidates.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["--problems", problems, "--candidates", candidates, "--autorater", "first", "--out", tmp_path / "run"]
+    ran = CliRunner().invoke(app, ["run", *map(str, given)])
+    assert ran.exit_code == 0, ran.output
+    return tmp_path / "run"
+
+
+def test_problems_that_are_not_ranked_yet_are_left_out(run_folder: Path, tmp_path: Path):
+    rankings = run_folder / "rankings.jsonl"
+    rows = [row for row in rankings.read_text().splitlines(keepends=True) if json.loads(row)["task_id"] == "t/1"]
+    rankings.write_text("".join(rows))
+    done = CliRunner().invoke(app, ["report", str(run_folder), "--html", str(tmp_path / "page.html")])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "page.html").read_text()
+    assert [each["id"] for each in data_of(page)[0]["problems"]] == ["t/1"]
+    assert "1 problem left out" in page
+
+
 @pytest.mark.parametrize("where", ["absent/page.html", "."])
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, where: str):
-    (tmp_path / "p.jsonl").write_text(
-        json.dumps({"task_id": "t/0", "prompt": "def f(x):\n", "entry_point": "f", "test": "def check(f):\n    f(1)\n"})
-    )
-    (tmp_path / "c.jsonl").write_text(json.dumps({"task_id": "t/0", "completion": "    return 1\n"}))
-    given = ["--problems", tmp_path / "p.jsonl", "--candidates", tmp_path / "c.jsonl", "--autorater", "first"]
-    CliRunner().invoke(app, ["run", *map(str, given), "--out", str(tmp_path / "run")])
-    done = CliRunner().invoke(app, ["report", str(tmp_path / "run"), "--html", str(tmp_path / where)])
+def test_a_place_that_cannot_be_written_is_one_line(run_folder: Path, tmp_path: Path, where: str):
+    done = CliRunner().invoke(app, ["report", str(run_folder), "--html", str(tmp_path / where)])
     assert done.exit_code == 2
     assert str(tmp_path) in done.stderr.splitlines()[-1]

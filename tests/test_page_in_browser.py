@@ -80,7 +80,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
 def test_it_opens_on_the_figures_and_is_silent(opened):
     page = opened(toy_run())
     assert page.tab.locator("#figures").is_visible()
-    assert "lifts pass@1 from 33.3 to 33.3" in page.texts(".headline")[0]
+    assert "Picking by pointwise takes pass@1 from 33.3 to 33.3: +0.0 points" in page.texts(".headline")[0]
     page.tab.click("#to-problems")
     assert page.listed == ["t/0", "t/1", "t/<i>2"]
     assert page.said == []

@@ -150,7 +150,7 @@ def _headline(report: Report, judge: str) -> str:
     row = next(each for each in suite.selectors if each.selector == judge)
     gain = row.figures.uplift
     return (
-        f"{html.escape(judge)} lifts pass@1 from <b>{100 * suite.mean.value:.1f}</b> to "
+        f"Picking by {html.escape(judge)} takes pass@1 from <b>{100 * suite.mean.value:.1f}</b> to "
         f"<b>{100 * row.figures.pass_at_1.value:.1f}</b>: {100 * gain.value:+.1f} points "
         f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}), of {100 * (suite.oracle.value - suite.mean.value):.1f} "
         "that an oracle could gain"

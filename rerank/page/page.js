@@ -85,7 +85,7 @@
   const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
   const mark = (isRight) =>
     make("span", { class: isRight ? "ok" : "no", title: isRight ? "passes" : "fails" }, isRight ? "✓" : "✗");
-  const figure = (value) => (value == null ? "–" : Number.isInteger(value) ? String(value) : value.toFixed(2));
+  const figure = (value) => (value == null ? "–" : Number.isInteger(value) ? String(value) : value.toFixed(Math.abs(value) < 1 ? 3 : 2));
 
   // State
 

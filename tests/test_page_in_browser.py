@@ -1,8 +1,10 @@
 """The page in a real headless Chromium: it opens, filters, answers to keys, stays silent and loads nothing."""
 
+import base64
 import random
 import shutil
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,7 @@ def test_keys(opened):
     assert not page.tab.locator("#keys").is_visible()
     press("f")
     page.tab.wait_for_selector("#figures", state="visible")
+    assert page.tab.title() == "runs/toy · rerank"
     assert page.said == []
 
 
@@ -188,6 +191,7 @@ def test_candidates_by_key_and_by_button(opened):
     page = opened(judged_problems({"t": programs}, {"pointwise": {"t": [2, 0, 1, 3]}}), "#view=problems")
     sides = lambda: [page.program(side).strip() for side in (0, 1)]  # noqa: E731
     assert sides() == ["return 2", "return 3"], "the choice beside the best right one"
+    assert page.texts("#candidates tbody th") == ["#2", "#0", "#1", "#3"]
     page.tab.keyboard.press("k")
     assert sides() == ["return 2", "return 1"]
     page.tab.get_by_role("button", name="show #0 as A").click()
@@ -262,10 +266,11 @@ def test_light_dark_and_the_toggle(opened):
     light, dark = (opened(toy_run(), color_scheme=scheme) for scheme in ("light", "dark"))
     assert light.tab.evaluate(background) == "rgb(255, 255, 255)"
     assert dark.tab.evaluate(background) == "rgb(20, 23, 28)"
-    for label, colour in (("Theme: light", "rgb(255, 255, 255)"), ("Theme: dark", "rgb(20, 23, 28)")):
-        dark.tab.click("#theme")
-        assert dark.texts("#theme") == [label]
-        assert dark.tab.evaluate(background) == colour
+    for page in (light, dark):
+        for label, colour in (("Theme: light", "rgb(255, 255, 255)"), ("Theme: dark", "rgb(20, 23, 28)")):
+            page.tab.click("#theme")
+            assert page.texts("#theme") == [label]
+            assert page.tab.evaluate(background) == colour
 
 
 # WCAG's contrast of every text in view with what is behind it: 4.5 for text, 3 for what is large or bold.
@@ -372,6 +377,25 @@ def test_164_problems_of_100_candidates_open_in_under_two_seconds(opened):
     assert page.tab.locator("#candidates tbody tr").count() == 100
     assert min(seconds) < 2, seconds
     assert page.said == []
+
+
+INFLATE = """(packed) => {
+  const found = inflate(Uint8Array.from(atob(packed), (each) => each.charCodeAt(0)));
+  return btoa(Array.from(found, (each) => String.fromCharCode(each)).join(""));
+}"""
+
+
+def test_inflating_without_the_browser_agrees_with_zlib(opened):
+    page = opened(toy_run())
+    draw = random.Random(0)
+    text = "".join(draw.choice(("return ", "x", "\n", " + 1", "def f(x):")) for _ in range(20_000)).encode()
+    noise = draw.randbytes(70_000)  # in more than one stored block
+    for content in (b"", b"a", text, noise, text + noise + b"a" * 1000):
+        for level, strategy in ((0, 0), (1, 0), (9, 0), (9, zlib.Z_FIXED), (9, zlib.Z_HUFFMAN_ONLY)):
+            packer = zlib.compressobj(level, strategy=strategy)
+            packed = packer.compress(content) + packer.flush()
+            found = page.tab.evaluate(INFLATE, base64.b64encode(packed).decode())
+            assert base64.b64decode(found) == content, (level, strategy)
 
 
 def test_a_browser_that_cannot_inflate_shows_the_same(opened):

@@ -128,18 +128,20 @@ def _rounded(value: float | None) -> float | None:
 
 def _matrix(comparisons: Sequence[Comparison], groups: Mapping[str, int]) -> list[int | str | None] | None:
     """Log-odds in hundredths, row by row: (groups, groups), the row's program shown first. "?": asked, no verdict."""
+    if not comparisons:
+        return None
     found: list[int | str | None] = [None] * len(groups) ** 2
     for each in comparisons:
         if each.first in groups and each.second in groups:
             place = groups[each.first] * len(groups) + groups[each.second]
             found[place] = "?" if each.log_odds is None else round(100 * each.log_odds)
-    return found if any(each is not None for each in found) else None
+    return found
 
 
 def _pack(data: object) -> str:
     # ASCII JSON: a model can write half a surrogate pair, which UTF-8 has no bytes for.
     text = json.dumps(data, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode("ascii"), 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(text.encode("ascii"))).decode("ascii")
 
 
 # Figures: plain HTML.

@@ -3,6 +3,7 @@
 "use strict";
 
 (async () => {
+  const TITLE = document.title;
   const MISSED = "missed";
   const SHOW = {
     all: ["all", "every problem"],
@@ -139,6 +140,7 @@
       if (view === state.view) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
+    document.title = TITLE;
     if (!isBrowsing) return;
     renderFilters();
     renderList();
@@ -248,7 +250,7 @@
       make("div", { class: "panes", id: "panes" }),
       ...(block.comparisons ? [matrix(place, block)] : []),
     );
-    document.title = document.title.replace(/^(?:.* · )?(.* · rerank)$/, `${problems[place].id} · $1`);
+    document.title = `${problems[place].id} · ${TITLE}`;
     renderPanes(place, block);
     if (!isSame) $("problem").scrollTop = 0;
   }

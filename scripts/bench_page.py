@@ -12,7 +12,7 @@ import statistics
 import time
 from pathlib import Path
 
-from rerank.errors import MissingError, one_line
+from rerank.errors import InputError, MissingError, one_line
 
 
 def main() -> None:
@@ -20,6 +20,8 @@ def main() -> None:
     parser.add_argument("page", type=Path, help="what `rerank report --html` wrote")
     parser.add_argument("--times", type=int, default=10, help="openings (default %(default)d)")
     options = parser.parse_args()
+    if not options.page.is_file():
+        raise InputError("no such file", path=options.page)
     seconds = open_repeatedly(options.page, options.times)
     print(
         f"{options.page.stat().st_size / 1e6:.1f} MB, opened {options.times} times: "
@@ -53,5 +55,5 @@ def open_repeatedly(page: Path, times: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    with one_line(OSError):
+    with one_line():
         main()

@@ -2,7 +2,10 @@
 
 import base64
 import random
+import re
 import shutil
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -42,6 +45,7 @@ class Opened:
         tab.on("console", lambda message: self.said.append(message.text))
         tab.on("pageerror", lambda error: self.said.append(str(error)))
         tab.on("request", lambda request: self.asked.append(request.url))
+        self.path = path
         self.url = path.as_uri()
 
     def open(self, fragment: str = "", *, wait: str = "html[data-ready]") -> "Opened":
@@ -244,11 +248,16 @@ def test_the_tournament(opened):
     compared = [Comparison("t", f"key {a}", f"key {b}", value) for (a, b), value in verdicts.items()]
     given = JudgedProblem(one.problem, one.candidates, one.outcomes, one.rankings, compared)
     page = opened([given], "#view=problems", judge="pairwise")
-    cells = page.tab.locator(".matrix [class^=heat]")
-    assert cells.count() == 4
-    # b over a with log-odds 1.5, p 0.82; a over c with -0.25, p 0.44; and the other way round.
-    assert [cells.nth(place).get_attribute("class") for place in range(4)] == ["heat7", "heat1", "heat3", "heat5"]
-    assert page.tab.locator(".matrix .split").count() == 2, "the orders of a and c disagree"
+    outlines = {each.get_attribute("class"): each.get_attribute("d") for each in page.tab.locator(".matrix path").all()}
+    cells = {kind: re.findall(r"M([\d.]+) ([\d.]+)h25\.5", outline) for kind, outline in outlines.items()}
+    # Rows and columns b, a, c of 26 from 44 on. b over a with log-odds 1.5, p 0.82; a over c with -0.25, p 0.44.
+    assert {kind: found for kind, found in cells.items() if found} == {
+        "heat7": [("70", "44")],
+        "heat1": [("44", "70")],
+        "heat3": [("96", "70")],
+        "heat5": [("70", "96")],
+    }
+    assert outlines["split"].count("M") == 2, "the orders of a and c disagree"
     page.tab.focus(".matrix")
     assert "#1 is better than #0: 0.82" in page.texts(".readout")[0]
     page.tab.keyboard.press("ArrowDown")
@@ -377,6 +386,16 @@ def test_164_problems_of_100_candidates_open_in_under_two_seconds(opened):
     assert page.tab.locator("#candidates tbody tr").count() == 100
     assert min(seconds) < 2, seconds
     assert page.said == []
+
+
+def test_the_script_that_times_it(opened, tmp_path):
+    page = opened(toy_run())
+    script = Path(__file__).parent.parent / "scripts" / "bench_page.py"
+    for place, code, said in ((page.path, 0, r"0\.\d MB, opened 2 times: median "), (tmp_path, 2, "error: ")):
+        command = [sys.executable, str(script), str(place), "--times", "2"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert re.match(said, done.stdout + done.stderr)
 
 
 INFLATE = """(packed) => {

@@ -623,28 +623,30 @@
       role: "img",
       "aria-label": `Heat map of ${size} by ${size} programs in the selector's order; arrows move, Enter shows a pair`,
     });
+    // One path a colour: ten thousand elements would take a second.
+    const paths = new Map();
+    const add = (kind, outline) => paths.set(kind, (paths.get(kind) ?? "") + outline);
+    const box = (x, y, w, h) => `M${x} ${y}h${w}v${h}h${-w}z`;
+    const disc = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`;
     for (let row = 0; row < size; row++) {
-      const isRight = passes(problem, best[row]) ? "bar-right" : "bar-wrong";
-      const at = edge + row * cell;
-      plot.append(
-        draw("rect", { class: isRight, x: edge - 7, y: at + 1, width: 5, height: cell - 2 }),
-        draw("rect", { class: isRight, x: at + 1, y: edge - 7, width: cell - 2, height: 5 }),
-      );
+      const kind = passes(problem, best[row]) ? "bar-right" : "bar-wrong";
+      const y = edge + row * cell;
+      add(kind, box(edge - 7, y + 1, 5, cell - 2) + box(y + 1, edge - 7, cell - 2, 5));
       if (cell >= 18)
         plot.append(
-          draw("text", { class: "tick end", x: edge - 11, y: at + cell / 2 + 4 }, label(row)),
-          draw("text", { class: "tick middle", x: at + cell / 2, y: edge - 12 }, label(row)),
+          draw("text", { class: "tick end", x: edge - 11, y: y + cell / 2 + 4 }, label(row)),
+          draw("text", { class: "tick middle", x: y + cell / 2, y: edge - 12 }, label(row)),
         );
       for (let column = 0; column < size; column++) {
         const found = row === column ? null : verdict(row, column);
         if (!found) continue;
-        const level = BINS.filter((bound) => found.share > bound).length;
-        const [x, y] = [edge + column * cell, at];
-        plot.append(draw("rect", { class: `heat${level}`, x, y, width: cell - 0.5, height: cell - 0.5 }));
-        if (found.isSplit && cell >= 10)
-          plot.append(draw("circle", { class: "split", cx: x + cell / 2, cy: y + cell / 2, r: cell / 9 }));
+        const x = edge + column * cell;
+        add(`heat${BINS.filter((bound) => found.share > bound).length}`, box(x, y, cell - 0.5, cell - 0.5));
+        if (found.isSplit && cell >= 10) add("split", disc(x + cell / 2, y + cell / 2, cell / 9));
       }
     }
+    const order = [...paths.keys()].sort(); // the dots, `split`, last
+    plot.append(...order.map((kind) => draw("path", { class: kind, d: paths.get(kind) })));
     const cursor = draw("rect", { class: "cursor", width: cell, height: cell, visibility: "hidden" });
     plot.append(cursor);
     let at = { row: 0, column: Math.min(1, size - 1) };

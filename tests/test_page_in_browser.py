@@ -206,6 +206,20 @@ def test_candidates_by_key_and_by_button(opened):
     assert [each.get_attribute("aria-label") for each in pressed.all()] == ["show #0 as A", "show #3 as B"]
 
 
+def test_another_problem_begins_at_its_top_and_a_window_made_wide_shows_one(opened):
+    programs = {task_id: [("x = 1\n" * 200, True)] for task_id in ("a", "b")}
+    page = opened(judged_problems(programs, {"pointwise": {"a": [0], "b": [0]}}), "#view=problems")
+    page.tab.evaluate("scrollTo(0, 900)")
+    page.tab.keyboard.press("ArrowRight")
+    page.tab.wait_for_selector("#problem h2:has-text('b')")
+    assert page.tab.evaluate("scrollY") == 0
+    page.tab.set_viewport_size({"width": 500, "height": 700})
+    page.tab.click(".back")
+    page.tab.wait_for_selector("#list", state="visible")
+    page.tab.set_viewport_size({"width": 1200, "height": 700})
+    page.tab.wait_for_selector("#problem h2:has-text('a')")
+
+
 def test_differing_lines_are_marked_and_the_prompt_is_folded(opened):
     prompt = "def f(x):\n    '''The prompt.\n\n    Of four lines.'''\n"
     bodies = ["    y = x\n    return y\n", "    y = 2\n    return y\n"]

@@ -4,6 +4,7 @@
 
 (async () => {
   const TITLE = document.title;
+  const NARROW = matchMedia("(max-width: 800px)"); // as page.css has it
   const MISSED = "missed";
   const SHOW = {
     all: ["all", "every problem"],
@@ -150,7 +151,7 @@
     renderProblem(place ?? (isNarrow() ? null : (listed[0] ?? null)));
   }
 
-  const isNarrow = () => matchMedia("(max-width: 800px)").matches;
+  const isNarrow = () => NARROW.matches;
 
   function renderFilters() {
     $("selector").value = state.selector;
@@ -252,7 +253,7 @@
     );
     document.title = `${problems[place].id} · ${TITLE}`;
     renderPanes(place, block);
-    if (!isSame) $("problem").scrollTop = 0;
+    if (!isSame) scrollTo(0, 0);
   }
 
   function heading(place, block) {
@@ -822,6 +823,7 @@
   setTheme(THEMES.includes(storedTheme()) ? storedTheme() : "auto");
   for (const id of ["to-problems", "theme", "help"]) $(id).hidden = false;
   addEventListener("hashchange", read);
+  NARROW.addEventListener("change", render);
   read();
   document.documentElement.dataset.ready = "";
 })();

@@ -257,7 +257,9 @@ def test_help_loads_no_heavy_package():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-@pytest.mark.parametrize("name", ["run", "generate", "score", "execute", "report", "evaluate", "pick", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["run", "generate", "score", "execute", "report", "evaluate", "pick", "judge", "doctor"]
+)
 def test_every_command_shows_an_example(name):
     result = rerank(name, "--help")
     assert result.exit_code == 0

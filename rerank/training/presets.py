@@ -74,6 +74,10 @@ PRESETS: dict[str, TrainSettings] = {
         num_evaluations=30,
     ),
 }
+# FLAMe-RM goes on from FLAMe on four sets of pairs, FLAMe-Opt-RM starts from the base on the re-weighted mixture; both
+# with batches of 8 (section 4.4).
+PRESETS["flame-rm"] = replace(PRESETS["flame"], num_steps=50, batch_size=8, num_evaluations=2)
+PRESETS["flame-opt-rm"] = replace(PRESETS["flame"], num_steps=5_000, batch_size=8, num_evaluations=10)
 
 
 def preset(name: str, **changes: Any) -> TrainSettings:

@@ -70,12 +70,14 @@ def train(
     settings: TrainSettings,
     *,
     mixture: Sequence[str | Path] = (),
+    start: str | Path | None = None,
     base_name: str | None = None,
     report: Report = lambda _: None,
     on_step: Callable[[Row], None] = lambda _: None,
 ) -> TrainResult:
     """Train on labelled programs and judgments, and leave a scorer in `out`/scorer. See the module.
 
+    `start` is a scorer of the same base to go on from: its adapter, or with `full` all its weights.
     `base_name` is what the scorer says it belongs to; by default the base as given, without its folder.
     `report` gets a line now and then, `on_step` each row of the log.
     """
@@ -84,7 +86,7 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
     if not accelerator.is_main_process:
         report = lambda _: None  # noqa: E731
-    run = _Run(base, labels, mixture, Path(out), settings, accelerator, report, started)
+    run = _Run(base, labels, mixture, start, Path(out), settings, accelerator, report, started)
     run.resume()
     run.fit(on_step)
     return run.finish(base_name or Path(base).name)
@@ -98,6 +100,7 @@ class _Run:
         base: str | Path,
         labels: Sequence[str | Path],
         mixture: Sequence[str | Path],
+        start: str | Path | None,
         out: Path,
         settings: TrainSettings,
         accelerator: Accelerator,
@@ -108,9 +111,13 @@ class _Run:
         self.accelerator, self.report, self.started = accelerator, report, started
         out.mkdir(parents=True, exist_ok=True)
         self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture)]
-        self.tokenizer, model = _load(base, settings, accelerator.device)
+        self.tokenizer, model = _load(start or base if settings.full else base, settings, accelerator.device)
+        if start is not None:
+            self.data.append(_begin_from(model, Path(start), is_full=settings.full))
         self.encoder = Encoder(self.tokenizer)
         self._read(labels, mixture)
+        if not self.problems and not self.judgments:
+            raise InputError("no row of the training split is left; see --pack-tokens and --all-problems")
         self.attention = self._attention(model)
         self.num_tokens = settings.pack_tokens if self.attention == "flex" else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -462,6 +469,22 @@ def _load(base: str | Path, settings: TrainSettings, device: torch.device) -> tu
             if hasattr(layer, "cast_input_dtype_enabled"):
                 layer.cast_input_dtype_enabled = False
     return tokenizer, adapted
+
+
+def _begin_from(model: Any, start: Path, *, is_full: bool) -> Row:
+    """Give a model the adapter of a scorer; what it was, for the record. With `is_full` it has been loaded already."""
+    if not is_full:
+        from peft import set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        try:
+            found: Any = set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
+        except (OSError, RuntimeError) as error:
+            why = str(error).strip().splitlines()[-1].strip()
+            raise ModelError(f"{start}: not an adapter of this base at this --rank ({why})") from error
+        if found.unexpected_keys:
+            raise ModelError(f"{start}: an adapter of another model (it has {found.unexpected_keys[0]})")
+    return {"file": start.name, "sha256": content_hash(_weights_hashes(start))}
 
 
 def _write_weights(model: Any, tokenizer: Any, folder: Path, base_name: str) -> None:

@@ -98,6 +98,13 @@ class Encoder:
             rows = self._tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"]
             self._cache.update(zip(new, map(tuple, rows), strict=True))
 
+    @property
+    def end(self) -> int:
+        """The token that ends the model's turn."""
+        if self._tokenizer.eos_token_id is None:
+            raise ModelError("the tokenizer names no token that ends the model's turn; take an instruction-tuned model")
+        return int(self._tokenizer.eos_token_id)
+
     def answers(self, answers: Sequence[str]) -> tuple[int, ...]:
         """The token of each answer. ModelError where an answer is not one token, or two answers share it."""
         rows = [self(answer) for answer in answers]

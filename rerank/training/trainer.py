@@ -36,7 +36,7 @@ from rerank.errors import InputError, ModelError, ResumeError
 from rerank.layouts import Encoder
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
 from rerank.training import inputs
-from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights
+from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights, margins
 from rerank.training.evaluate import DevScores, JudgedExample
 from rerank.training.inputs import Example
 from rerank.training.presets import TrainSettings
@@ -128,6 +128,8 @@ class _Run:
         )
         self.model = model
         self.scorer, self.optimizer = accelerator.prepare(Scorer(model), optimizer)
+        # Before a checkpoint is taken up: the reference is the model that the training starts from.
+        self._set_references()
         self.num_steps = settings.num_steps or settings.num_epochs * sum(1 for _ in self._steps(num_epochs=1))
         if not self.num_steps:
             raise InputError("the training split is too small for one step; lower --batch-size")
@@ -167,6 +169,20 @@ class _Run:
             "dropped_too_long": num_long + num_long_rows,
         }
         self.report(", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in self.counts.items()))
+
+    @torch.no_grad()
+    def _set_references(self) -> None:
+        """Say of each preference how much likelier its target than its rejected text is to the model as it is now."""
+        places = [place for place, judgment in enumerate(self.judgments) if judgment.rejected is not None]
+        examples = [inputs.judgment_example(self.encoder, self.judgments[place]) for place in places]
+        place_of = {id(example): place for example, place in zip(examples, places, strict=True)}
+        self.scorer.eval()
+        for packed in inputs.packs(examples, self.settings.pack_tokens):
+            batch = self._batch(packed)
+            _, open_logits = self.scorer(batch.packed, batch.reads, batch.answers, batch.open_reads)
+            for example, margin in zip(packed, margins(batch, open_logits).tolist(), strict=True):
+                place = place_of[id(example)]
+                self.judgments[place] = replace(self.judgments[place], reference=margin)
 
     def _steps(self, *, num_epochs: int | None = None) -> Iterator[list[list[Example]]]:
         examples = inputs.stream(self.problems, self.judgments, self.encoder, self.settings, num_epochs=num_epochs)
@@ -264,6 +280,7 @@ class _Run:
             group["lr"] = rate
         totals = loss_weights([example for examples in packed for example in examples])
         factors = {"answer": 1.0, "ranking": settings.ranking_weight, "verdict": 1.0}
+        factors["preference"] = settings.preference_weight
         mine = packed[accelerator.process_index :: accelerator.num_processes]
         sums = dict.fromkeys(factors, torch.zeros((), device=accelerator.device))
         for number, examples in enumerate(mine, 1):
@@ -271,7 +288,7 @@ class _Run:
             # Gradients are exchanged once a step, at its last pack.
             with accelerator.no_sync(self.scorer) if number < len(mine) else nullcontext():
                 logits = self.scorer(batch.packed, batch.reads, batch.answers, batch.open_reads)
-                terms = loss_sums(batch, *logits)
+                terms = loss_sums(batch, *logits, beta=settings.preference_beta)
                 loss = sum(factors[name] * term / totals[name] for name, term in terms.items() if totals[name])
                 # Data-parallel training averages over the processes; the loss is a sum over them.
                 accelerator.backward(loss * accelerator.num_processes)
@@ -538,7 +555,7 @@ def _draw(out: Path) -> None:
     dev = [row for _, row in read_rows(out / "dev.jsonl")]
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name in ("answer_loss", "ranking_loss", "verdict_loss"):
+    for name in ("answer_loss", "ranking_loss", "verdict_loss", "preference_loss"):
         rows = [row for row in log if name in row]
         if rows:
             left.plot([row["step"] for row in rows], [row[name] for row in rows], label=name.replace("_", " "))

@@ -37,6 +37,7 @@ app = typer.Typer(
 class Mode(StrEnum):
     pointwise = "pointwise"
     pairwise = "pairwise"
+    encoded_once = "encoded-once"
 
 
 class TournamentName(StrEnum):
@@ -93,7 +94,13 @@ AutoraterName = Annotated[
         "log-probability, examples. Default: rerank-0.5b, the shipped one."
     ),
 ]
-ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]
+ModeName = Annotated[
+    Mode,
+    typer.Option(
+        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; or in a tournament for "
+        "which each program is read once."
+    ),
+]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
@@ -393,7 +400,11 @@ def judge(
         typer.Option(help="A model as in `rerank run`, or longest, shortest, first, random. Default: the shipped one."),
     ] = None,
     mode: Annotated[
-        str, typer.Option(help="pointwise: one response at a time; pairwise: two; reasoning: two, with a written plan.")
+        str,
+        typer.Option(
+            help="pointwise: one response at a time; pairwise: two; encoded-once: each read once, then pairs; "
+            "reasoning: two, with a written plan."
+        ),
     ] = "pointwise",
     votes: Annotated[int, typer.Option(min=1, help="Samples of a reasoning autorater, put to a majority vote.")] = 1,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest written judgment, in tokens.")] = 1024,

@@ -24,7 +24,7 @@ from rerank import candidates as candidate_files
 from rerank import execution, generators, judging, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
-from rerank.autoraters import AUTORATERS
+from rerank.autoraters import AUTORATERS, backend_for
 from rerank.backends import Engine, EngineOptions, open_engine
 from rerank.candidates import by_problem, from_row, to_row
 from rerank.errors import InputError
@@ -193,6 +193,14 @@ def score(
             if weight is not None and all(each.mean_log_probability is not None for each in candidates):
                 added = _with_log_probability(folder, done, groups, settings, weight, judged)
                 rankings |= {added[0].selector: added} if added else {}
+            if settings.mode == "encoded-once":  # which has the pointwise scores as well
+                scores = _load_scores(folder)
+                rankings["pointwise"] = [
+                    selection.rank_pointwise(
+                        problem.public, groups[problem.task_id], Evidence(scores=scores.get(problem.task_id, {}))
+                    )
+                    for problem in done
+                ]
         write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in rankings for each in rankings[name]))
     return rankings
 
@@ -207,18 +215,18 @@ def _judge(
     passed: judging.Passed,
 ) -> Iterator[Ranking]:
     engines: list[Engine] = []
+    backend = backend_for(settings.mode, settings.backend)
 
     def load() -> Any:
-        engines.append(open_engine(settings.backend, settings.autorater, options))
+        engines.append(open_engine(backend, settings.autorater, options))
         folder.settle("judge", {}, free=dict(engines[0].settings))
-        return AUTORATERS[settings.mode](engines[0], card.temperature_of(settings.mode))
+        return AUTORATERS[settings.mode](engines[0], card)
 
     try:
         shown = [problem.public for problem in problems]
-        with folder.journal("costs") as costs:
+        with folder.journal("costs") as costs, folder.journal("scores") as scores:
             if settings.mode == "pointwise":
-                with folder.journal("scores") as scores:
-                    yield from judging.judge_pointwise(shown, groups, load, scores=scores, costs=costs, passed=passed)
+                yield from judging.judge_pointwise(shown, groups, load, scores=scores, costs=costs, passed=passed)
             else:
                 with folder.journal("comparisons") as comparisons:
                     yield from judging.judge_pairwise(
@@ -228,6 +236,8 @@ def _judge(
                         tournament=TOURNAMENTS[settings.tournament],
                         aggregate=AGGREGATES[settings.aggregate],
                         seed=settings.seed,
+                        stage=settings.mode,
+                        scores=scores,
                         comparisons=comparisons,
                         costs=costs,
                         passed=passed,
@@ -259,7 +269,7 @@ def _with_log_probability(
             tournament=TOURNAMENTS[settings.tournament],
             aggregate=AGGREGATES[settings.aggregate],
             seed=settings.seed,
-            selector=selection.with_log_probability("pairwise"),
+            selector=selection.with_log_probability(settings.mode),
         )
         for each in problems
     ]
@@ -275,9 +285,9 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
-    selector = next((name for name in ("pairwise", "pointwise") if name in rankings), None)
+    selector = next((name for name in ("encoded-once", "pairwise", "pointwise") if name in rankings), None)
     comparisons: dict[str, list[Comparison]] = {}
-    if selector == "pairwise":
+    if selector and selector != "pointwise":
         comparisons[selector] = _load_comparisons(folder)
     found = build_report(
         problems,
@@ -307,6 +317,15 @@ def _load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Rank
         if ranking.task_id in task_ids:
             rankings.setdefault(ranking.selector, []).append(ranking)
     return rankings
+
+
+def _load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
+    """Pointwise log-odds by task_id and key."""
+    found: dict[str, dict[str, float | None]] = {}
+    with folder.journal("scores") as journal:
+        for row in journal.rows.values():
+            found.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
+    return found
 
 
 def _load_comparisons(folder: RunFolder) -> list[Comparison]:
@@ -342,7 +361,8 @@ def _pickers(
         return {}
     by_id = {problem.task_id: problem.public for problem in problems}
     groups = {task_id: {each.index: each for each in group} for task_id, group in by_problem(candidates).items()}
-    verdicts = _by_task(comparisons["pairwise"])
+    [(selector, found)] = comparisons.items()
+    verdicts = _by_task(found)
 
     def pick(task_id: str, indices: Sequence[int]) -> int:
         return selection.rank_pairwise(
@@ -354,7 +374,7 @@ def _pickers(
             seed=settings["seed"],
         ).best
 
-    return {"pairwise": pick}
+    return {selector: pick}
 
 
 def _file_hash(path: str | Path) -> str:

@@ -427,7 +427,7 @@ def command(*arguments: object):
     return CliRunner().invoke(app, ["judge", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("mode", ["pointwise", "pairwise"])
+@pytest.mark.parametrize("mode", ["pointwise", "pairwise", "encoded-once"])
 def test_a_model_from_one_command(sets: Path, tmp_path: Path, tiny_model: Path, mode: str) -> None:
     out = tmp_path / "run"
     given = (sets, "--autorater", tiny_model, "--mode", mode, "--backend", "transformers", "--bias", "--out", out)
@@ -440,6 +440,8 @@ def test_a_model_from_one_command(sets: Path, tmp_path: Path, tiny_model: Path, 
     assert [row["name"] for row in document["sets"]] == ["best", "toy_classification", "toy_pairwise", "toy_pointwise"]
     order = next(row for row in document["biases"] if row["name"] == "order, both orders averaged")
     assert order["value"]["value"] == 0.0
+    if mode == "encoded-once":
+        assert next(row for row in document["biases"] if row["name"] == "order")["value"]["value"] == 0.0
     assert document["num_unparsed"] == 0
     # A kill loses nothing: with half of the answers the same figures come back.
     rows = [row for _, row in read_rows(out / "answers.jsonl")]
@@ -487,7 +489,7 @@ def test_rules_stand_where_the_baselines_say(sets: Path, tmp_path: Path, rule: s
     ("arguments", "words"),
     [
         (["nowhere"], "nowhere: no such file, folder or benchmark"),
-        (["{sets}", "--mode", "both"], "--mode both: one of pointwise, pairwise, reasoning"),
+        (["{sets}", "--mode", "both"], "--mode both: one of pointwise, pairwise, encoded-once, reasoning"),
         (["{sets}", "--votes", "3"], "--votes 3: only --mode reasoning samples"),
         (["{sets}/empty.jsonl"], "nothing to measure there"),
         (["co-poet"], "github.com/vishakhpk/creative-instructions"),

@@ -63,6 +63,15 @@ def test_comparisons_by_majority(fake_source) -> None:
     assert second.text.index("return a - b") < second.text.index("return a + b")
 
 
+def test_a_tournament_asks_both_orders(fake_source) -> None:
+    source = fake_source(["[[A]]", "[[B]]"])
+    [played] = Reasoning(source).play_many([(PROBLEM, PROGRAMS, lambda _scores: [("p", "q")])])
+    assert [(each.first, each.second, each.log_odds > 0) for each in played.comparisons] == [
+        ("p", "q", True),
+        ("q", "p", False),
+    ]
+
+
 def test_the_question_asks_for_a_plan_and_shows_no_answer_yet() -> None:
     text = pair_text(PROBLEM, *PROGRAMS.values())
     assert "evaluation plan" in text

@@ -12,6 +12,7 @@ from itertools import tee
 from typing import Literal
 
 from rerank import prompts
+from rerank.autoraters.played import Choose, Pair, Played
 from rerank.backends import GenerationRequest, SampleSource, Sampling, Usage
 from rerank.programs import normal_form
 from rerank.records import Comparison, PublicProblem
@@ -88,14 +89,19 @@ class Reasoning:
         self.usage = Usage()
         self.num_unparsed = 0
 
-    def compare(
-        self, problem: PublicProblem, pairs: Sequence[tuple[str, str]], programs: Mapping[str, str]
-    ) -> list[Comparison]:
+    def compare(self, problem: PublicProblem, pairs: Sequence[Pair], programs: Mapping[str, str]) -> list[Comparison]:
         [comparisons] = self.compare_many([(problem, pairs, programs)])
         return comparisons
 
+    def play_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str], Choose]]) -> Iterator[Played]:
+        asked = (
+            (problem, [ordered for a, b in choose({}) for ordered in ((a, b), (b, a))], programs)
+            for problem, programs, choose in tasks
+        )
+        return map(Played, self.compare_many(asked))
+
     def compare_many(
-        self, tasks: Iterable[tuple[PublicProblem, Sequence[tuple[str, str]], Mapping[str, str]]]
+        self, tasks: Iterable[tuple[PublicProblem, Sequence[Pair], Mapping[str, str]]]
     ) -> Iterator[list[Comparison]]:
         shown = (
             (problem, pairs, {key: normal_form(program) for key, program in programs.items()})

@@ -74,10 +74,8 @@ def biases(pairs: Sequence[tuple[Case, Values]], *, own_model: str | None = None
     rows = [
         _row("order", pairs, _same_place("ab", "ba"), seed),
         _row("order, both orders averaged", pairs, _averaged_same_place, seed),
-        _row(
-            "compassion", pairs, _same_place("ab named", "ba named"), seed, note="no names, or the judge sees no order"
-        ),
-        _row("names", pairs, _changed_by_names, seed, note="no names, or the judge sees no order"),
+        _row("compassion", pairs, _same_place("ab named", "ba named"), seed, note="no names, or no place to show them"),
+        _row("names", pairs, _changed_by_names, seed, note="no names, or no place to show them"),
         _length(pairs, seed),
         _egocentric(pairs, own_model, seed),
     ]
@@ -95,7 +93,7 @@ def _row(
     swayed: Swayed,
     seed: int,
     *,
-    note: str = "the judge sees one response at a time",
+    note: str = "this judge reads responses one by one",
 ) -> Bias:
     found = [(float(answer), case.group) for case, values in pairs if (answer := swayed(values)) is not None]
     value = share([answer for answer, _ in found], [group for _, group in found], seed=seed)

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from rerank import scorers
+from rerank.autoraters import backend_for
 from rerank.autoraters.reasoning import SAMPLING
 from rerank.backends import EngineOptions, Sampling, Usage, open_engine
 from rerank.bench import bias, report
@@ -22,12 +23,21 @@ from rerank.bench.asking import Ask
 from rerank.bench.cases import Case, read_cases, sample
 from rerank.bench.figures import Report, make_report
 from rerank.bench.hub import FLAME, hub_cases
-from rerank.bench.raters import RULES, Answer, LogitRater, Rater, ReasoningRater, RuleRater, sees_order
+from rerank.bench.raters import (
+    RULES,
+    Answer,
+    EncodedOnceRater,
+    LogitRater,
+    Rater,
+    ReasoningRater,
+    RuleRater,
+    sees_order,
+)
 from rerank.errors import InputError, SettingError
 from rerank.run import RunFolder, Setting
 from rerank.store import Journal, Row, content_hash
 
-MODES = ("pointwise", "pairwise", "reasoning")
+MODES = ("pointwise", "pairwise", "encoded-once", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,8 @@ def answer_all(
 ) -> Iterator[tuple[Case, dict[str, Answer]]]:
     """Each case with its answers by variant, in order; those that the journal holds are not asked again."""
     is_ordered = sees_order(settings.autorater, settings.mode)
-    asked = {case.key: _asks(case, is_ordered=is_ordered, with_bias=settings.with_bias) for case in cases}
+    with_remarks = settings.with_bias and settings.mode != "encoded-once"  # which has no place for a remark on a pair
+    asked = {case.key: _asks(case, is_ordered=is_ordered, with_bias=with_remarks) for case in cases}
     todo = [case for case in cases if any((case.key, ask.variant) not in journal for ask in asked[case.key])]
     if todo:
         opened = load()
@@ -131,11 +142,13 @@ def _open(folder: RunFolder, settings: JudgeSettings, options: EngineOptions | N
     if settings.autorater in RULES:
         return Opened(RuleRater(settings.autorater), lambda: None)
     scorers.read_card(settings.autorater, options.weights if options else None)  # trained on other words: say so first
-    engine = open_engine(settings.backend, settings.autorater, options)
+    engine = open_engine(backend_for(settings.mode, settings.backend), settings.autorater, options)
     folder.settle("engine", {}, free=dict(engine.settings))
     rater: Rater
     if settings.mode == "reasoning":
         rater = ReasoningRater(engine, num_votes=settings.num_votes, sampling=settings.sampling)
+    elif settings.mode == "encoded-once":
+        rater = EncodedOnceRater(engine)
     else:
         rater = LogitRater(engine, settings.mode)
     return Opened(rater, engine.close)

@@ -11,10 +11,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations, tee
-from typing import Protocol
+from typing import Any, Protocol
 
 from rerank.autoraters.reasoning import judge_text, read_verdict
-from rerank.backends import AnswerLogOdds, GenerationRequest, Judge, SampleSource, Sampling, Usage
+from rerank.backends import (
+    AnswerLogOdds,
+    Contest,
+    ContestLogOdds,
+    GenerationRequest,
+    Judge,
+    SampleSource,
+    Sampling,
+    Usage,
+)
+from rerank.backends.layouts import comparison
 from rerank.bench import asking
 from rerank.bench.asking import Ask
 from rerank.bench.cases import Case
@@ -84,6 +94,42 @@ class LogitRater:
         else:
             values = _scores(len(case.responses), log_odds)
         return Answer(values, reason=reason, usage=usage)
+
+
+class EncodedOnceRater:
+    """An engine that reads every response once, blind to the others, and then asks pairs in a few tokens.
+
+    A pair asked in either order says the same, by arithmetic (see `backends.layouts`); both are asked all the same,
+    with the responses swapped. Classes and grades are read as `LogitRater` reads them.
+    """
+
+    def __init__(self, engine: Any):  # both a Judge and a ContestJudge
+        self._engine = engine
+        self._logits = LogitRater(engine, "pointwise")
+
+    def answer(self, groups: Iterable[Sequence[Ask]]) -> Iterator[list[Answer]]:
+        for asks in groups:
+            if asks[0].case.kind in ("pointwise", "classification"):
+                yield from self._logits.answer([asks])
+            else:
+                found = self._engine.contest_log_odds([self._contest(ask) for ask in asks])
+                yield [self._combined(ask, contest) for ask, contest in zip(asks, found, strict=True)]
+
+    def _contest(self, ask: Ask) -> Contest:
+        shown = ask.case.responses[::-1] if ask.swapped else ask.case.responses
+        places = list(permutations(range(len(shown)), 2))
+        return Contest([asking.score_prompt(ask.case, response) for response in shown], lambda _points: places)
+
+    def _combined(self, ask: Ask, found: ContestLogOdds) -> Answer:
+        usage = sum((answer.usage for answer in found.points), Usage(0, found.num_verdict_tokens))
+        points = [answer.log_odds for answer in found.points if answer.log_odds is not None]
+        if len(points) < len(found.points):
+            return Answer(None, 1, 1, next((answer.reason for answer in found.points if answer.reason), ""), usage)
+        verdicts = dict(zip(found.pairs, found.verdicts, strict=True))
+        log_odds = [comparison(points[a], points[b], verdicts[a, b], verdicts[b, a]) for a, b in found.pairs]
+        if ask.case.kind == "best_of":
+            return Answer(_scores(len(points), log_odds), usage=usage)
+        return Answer((-log_odds[0] if ask.swapped else log_odds[0],), usage=usage)
 
 
 class ReasoningRater:

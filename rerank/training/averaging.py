@@ -30,7 +30,7 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 def average(adapters: Sequence[str | Path], out: str | Path, *, rank: int) -> float:
     """Write the mean of LoRA adapters; return the share of its squared norm that the cut to `rank` lost, 0 to 1.
 
-    Raises InputError where the adapters are not of one form.
+    Raises InputError where the adapters are not of one form, or all of them change nothing.
     """
     import torch
     from safetensors.torch import load_file, save_file
@@ -60,6 +60,8 @@ def average(adapters: Sequence[str | Path], out: str | Path, *, rank: int) -> fl
         root = values[:rank].sqrt()
         made[other] = (up_base @ left[:, :rank] * root).bfloat16().contiguous()
         made[name] = ((root[:, None] * right[:rank]) @ down_base.T).bfloat16().contiguous()
+    if not total:
+        raise InputError("changes nothing: no training went well enough to be kept", path=folders[0])
     Path(out).mkdir(parents=True, exist_ok=True)
     save_file(made, Path(out) / WEIGHTS, metadata={"format": "pt"})
     config = configs[0] | {"r": rank, "lora_alpha": rank}

@@ -32,8 +32,8 @@ from accelerate.utils import broadcast, gather_object, reduce
 
 from rerank import prompts, scorers
 from rerank.backends import block_mask
+from rerank.backends.encoding import PromptEncoder
 from rerank.errors import InputError, ModelError, ResumeError
-from rerank.layouts import Encoder
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
 from rerank.training import inputs
 from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights, margins
@@ -114,7 +114,8 @@ class _Run:
         self.tokenizer, model = _load(start or base if settings.full else base, settings, accelerator.device)
         if start is not None:
             self.data.append(_begin_from(model, Path(start), is_full=settings.full))
-        self.encoder = Encoder(self.tokenizer)
+        # A prompt longer than a pack is never cut: `_read` leaves it out.
+        self.encoder = PromptEncoder(self.tokenizer, model=str(base), max_prompt_tokens=settings.pack_tokens)
         self._read(labels, mixture)
         if not self.problems and not self.judgments:
             raise InputError("no row of the training split is left; see --pack-tokens and --all-problems")
@@ -350,7 +351,9 @@ class _Run:
         if self.accelerator.num_processes > 1:
             found = gather_object(found)
         scores = dict(found)
-        return DevScores.collect([(example, scores[number]) for number, example in enumerate(examples)])
+        pair_mode = "encoded-once" if self.settings.mode == "encoded-once" else "pairwise"
+        of_example = [(example, scores[number]) for number, example in enumerate(examples)]
+        return DevScores.collect(of_example, pair_mode=pair_mode)
 
     # Files
 
@@ -433,7 +436,7 @@ class _Run:
                 "mode": self.settings.mode,
                 "answers": {"pointwise": prompts.POINTWISE.answers, "pairwise": prompts.PAIRWISE.answers},
                 **calibration,
-                "prompts_hash": scorers.prompts_hash(),
+                "prompts_hash": scorers.prompts_hash(self.settings.mode),
                 "data": self.data,
                 "counts": self.counts,
                 "settings": asdict(self.settings),
@@ -541,8 +544,8 @@ def _short(row: Row) -> str:
     shown = row.get("samples", row)
     names = ("pair_accuracy", "pick_rate", "pick_rate_random", "calibration_error")
     parts = [f"{name.replace('_', ' ')} {shown[name]:.3f}" for name in names if shown.get(name) is not None]
-    if "pairwise" in row:
-        parts.append(f"pairwise {row['pairwise']['pair_accuracy']:.3f}")
+    for mode in {"pairwise", "encoded-once"} & set(row):
+        parts.append(f"{mode} {row[mode]['pair_accuracy']:.3f}")
     parts += [f"{task} {value['accuracy']:.3f}" for task, value in row.get("judgments", {}).items()]
     return ", ".join(parts) or "has nothing to compare"
 

@@ -18,7 +18,7 @@ from rerank.training.trainer import train
 # The new names are not in every transformers 5, and peft 0.21 uses an old one too.
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 
-SETTINGS = preset("small", num_steps=3, batch_size=24, pack_tokens=2048, rank=2, learning_rate=0.02, num_evaluations=1)
+SETTINGS = preset("small", num_steps=10, batch_size=24, pack_tokens=2048, rank=2, learning_rate=0.02, num_evaluations=1)
 
 
 @pytest.fixture(scope="module")

@@ -223,14 +223,14 @@ def test_dpo_by_hand_and_where_it_starts(base: Path, pairs: list[ProgramPair], t
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rerank.backends import block_mask
-    from rerank.layouts import Encoder
+    from rerank.backends.encoding import PromptEncoder
     from rerank.training.batch import Scorer
 
     row = self_taught._learnt(pairs[0], "ab", "a + b [[A]]") | {"rejected": "no [[B]]"}
     write_rows(tmp_path / "p.jsonl", [row])
     [judgment] = read_judgments([tmp_path / "p.jsonl"])
     tokenizer = AutoTokenizer.from_pretrained(base)
-    encoder = Encoder(tokenizer)
+    encoder = PromptEncoder(tokenizer, model="tiny", max_prompt_tokens=2048)
     model = block_mask.load(base, device=torch.device("cpu"), dtype=torch.float32).eval()
     example = judgment_example(encoder, replace(judgment, reference=0.25))
     batch = collate([example], encoder)
@@ -238,7 +238,7 @@ def test_dpo_by_hand_and_where_it_starts(base: Path, pairs: list[ProgramPair], t
         logits = Scorer(model)(batch.packed, batch.reads, batch.answers, batch.open_reads)
     # The same by one plain forward pass a text.
     plain = AutoModelForCausalLM.from_pretrained(base).eval()
-    prompt = [*encoder.before, *encoder(judgment.prompt.text), *encoder.after]
+    prompt = encoder.encode(judgment.prompt).tokens
     log_probability = []
     for words in (judgment.target, judgment.rejected):
         text = [*encoder(words), tokenizer.eos_token_id]

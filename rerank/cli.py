@@ -38,6 +38,7 @@ class Mode(StrEnum):
     pointwise = "pointwise"
     pairwise = "pairwise"
     encoded_once = "encoded-once"
+    reasoning = "reasoning"
 
 
 class TournamentName(StrEnum):
@@ -97,10 +98,11 @@ AutoraterName = Annotated[
 ModeName = Annotated[
     Mode,
     typer.Option(
-        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; or in a tournament for "
-        "which each program is read once."
+        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; in a tournament for "
+        "which each program is read once; or in one where a written evaluation decides each pair."
     ),
 ]
+Votes = Annotated[int, typer.Option(min=1, help="Evaluations of a pair by --mode reasoning, put to a majority vote.")]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
@@ -160,6 +162,7 @@ def run(
     seed: Seed = 0,
     autorater: AutoraterName = None,
     mode: ModeName = Mode.pointwise,
+    votes: Votes = 1,
     tournament: TournamentOption = TournamentName.round_robin,
     aggregate: AggregateOption = Aggregation.borda,
     backend: BackendName = Backend.auto,
@@ -178,7 +181,7 @@ def run(
 
     if candidates and generator:
         raise typer.BadParameter("--candidates and --generator exclude each other")
-    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
     source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
     folder = _open_folder(out, fresh, problems, source, sampling, scoring)
@@ -242,6 +245,7 @@ def score(
     candidates: Candidates = None,
     autorater: AutoraterName = None,
     mode: ModeName = Mode.pointwise,
+    votes: Votes = 1,
     tournament: TournamentOption = TournamentName.round_robin,
     aggregate: AggregateOption = Aggregation.borda,
     seed: Seed = 0,
@@ -255,7 +259,7 @@ def score(
     from rerank import stages
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
-    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     stages.score(folder, chosen, found, scoring, options=_options("judge", weights, base_url), num_workers=workers)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
 
@@ -355,6 +359,7 @@ def pick(
     ] = None,
     autorater: AutoraterName = None,
     mode: ModeName = Mode.pointwise,
+    votes: Votes = 1,
     tournament: TournamentOption = TournamentName.round_robin,
     aggregate: AggregateOption = Aggregation.borda,
     seed: Seed = 0,
@@ -369,7 +374,7 @@ def pick(
     from rerank import picking
 
     problem, texts = picking.read_input(prompt, entry_point, files or [], sys.stdin.buffer)
-    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     with picking.Ranker(scoring, _options("judge", weights, base_url)) as ranker:
         candidates, ranking = ranker.rank(problem, texts)
     best = candidates[ranking.best]
@@ -457,13 +462,19 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _score_settings(
-    autorater: str | None, mode: Mode, tournament: TournamentName, aggregate: Aggregation, backend: Backend, seed: int
+    autorater: str | None,
+    mode: Mode,
+    votes: int,
+    tournament: TournamentName,
+    aggregate: Aggregation,
+    backend: Backend,
+    seed: int,
 ) -> "ScoreSettings":
     from rerank.settings import ScoreSettings
     from rerank.shipped import DEFAULT_AUTORATER
 
     return ScoreSettings(
-        autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed
+        autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed, votes
     )
 
 

@@ -24,7 +24,7 @@ from rerank import candidates as candidate_files
 from rerank import execution, generators, judging, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
-from rerank.autoraters import AUTORATERS, backend_for
+from rerank.autoraters import AUTORATERS, backend_for, open_autorater
 from rerank.backends import Engine, EngineOptions, open_engine
 from rerank.candidates import by_problem, from_row, to_row
 from rerank.errors import InputError
@@ -161,7 +161,7 @@ def score(
     judged so far are ranked and written.
     """
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
-    if card and not card.knows(settings.mode):
+    if card and settings.mode != "reasoning" and not card.knows(settings.mode):
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
     folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     groups = by_problem(candidates)
@@ -215,12 +215,13 @@ def _judge(
     passed: judging.Passed,
 ) -> Iterator[Ranking]:
     engines: list[Engine] = []
-    backend = backend_for(settings.mode, settings.backend)
+    backend_for(settings.mode, settings.backend)  # refuses before the first problem is ranked
 
     def load() -> Any:
-        engines.append(open_engine(backend, settings.autorater, options))
-        folder.settle("judge", {}, free=dict(engines[0].settings))
-        return AUTORATERS[settings.mode](engines[0], card)
+        engine, autorater = open_autorater(settings, card, options)
+        engines.append(engine)
+        folder.settle("judge", {}, free=dict(engine.settings))
+        return autorater
 
     try:
         shown = [problem.public for problem in problems]
@@ -285,7 +286,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
-    selector = next((name for name in ("encoded-once", "pairwise", "pointwise") if name in rankings), None)
+    selector = next((name for name in AUTORATERS if name in rankings), None)
     comparisons: dict[str, list[Comparison]] = {}
     if selector and selector != "pointwise":
         comparisons[selector] = _load_comparisons(folder)

@@ -45,6 +45,7 @@ def main(
     batch_size: Annotated[int | None, typer.Option(help="Judgments a step of FLAMe, at least.")] = None,
     seed: Annotated[int, typer.Option(help="Of the mixtures and the trainings.")] = 0,
 ) -> None:
+    options = dict(locals())
     from rerank import weights
     from rerank.training import flame, mixture
     from rerank.training.presets import preset as named
@@ -63,7 +64,8 @@ def main(
         num_evaluations=2,
         learning_rate=rm_learning_rate or settings.learning_rate,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    files = [*options.pop("judgments"), *(options.pop("labels") or [])]
+    flame.settle(out, "flame", options, files, free=["time_budget"])
     everything, equal = out / "mixture.jsonl.gz", out / "rm_mixture.jsonl.gz"
     if not everything.exists():
         gathered = mixture.gather(judgments, labels or [], hub or [], seed=seed)

@@ -72,6 +72,7 @@ def main(
 ) -> None:
     from rerank import weights
     from rerank.backends import Sampling
+    from rerank.training import flame
     from rerank.training.labels import read_labels
     from rerank.training.presets import preset as named
 
@@ -85,7 +86,9 @@ def main(
         pack_tokens=pack_tokens,
         rank=rank,
     )
-    _settle(out, options)
+    files = [*options.pop("labels"), *(options.pop(name) for name in ("problems", "samples", "modified"))]
+    free = ["backend", "seed", *([] if dpo else ["rounds"])]  # the round of preferences follows a known last one
+    flame.settle(out, "self_taught", options, [path for path in files if path], free=free)
     rows = read_labels(labels)
     unverified = _unverified(problems, samples, modified)
     is_folder = Path(base).is_dir()
@@ -176,23 +179,6 @@ def _judge(work: JudgeWork) -> None:
             pool.submit(self_taught.judge_round, work).result()
     else:
         self_taught.judge_round(work)
-
-
-def _settle(out: Path, options: dict[str, Any]) -> None:
-    """Write the options down, or hold them against those that the run was begun with."""
-    from rerank.run import RunFolder
-    from rerank.store import file_hash
-
-    free = {key: options.pop(key) for key in ("out", "backend", "rounds", "seed", "dpo")}
-    files = {key: options.pop(key) for key in ("labels", "problems", "samples", "modified")}
-    hashes = {
-        f"{key}_sha256": [file_hash(path) for path in (value if isinstance(value, list) else [value])]
-        for key, value in files.items()
-        if value
-    }
-    given = {key: value for key, value in options.items() if isinstance(value, str | int | float | bool)}
-    seeds = [str(seed) for seed in free["seed"] or [0]]
-    RunFolder(out).settle("self_taught", {**given, **hashes}, free={"backend": free["backend"], "seeds": seeds})
 
 
 def _unverified(problems: Path | None, samples: Path | None, modified: Path | None) -> list[ProgramPair]:

@@ -68,6 +68,7 @@ def main(
     weak: Annotated[list[str] | None, typer.Option(help="A category whose best two tasks come first.")] = None,
     seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
 ) -> None:
+    options = dict(locals())
     from rerank import weights as models
     from rerank.training import flame, tail_patch
     from rerank.training.presets import preset as named
@@ -87,8 +88,10 @@ def main(
     is_folder = Path(base).is_dir()
     folder = Path(base) if is_folder else models.resolve(base).folder
     given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": _say}
+    files = [options.pop("mixture"), *(options.pop("labels") or [])]
+    rated = ["significant", "slight", "general_total", "threshold", "weak", "final_steps", "against", "no_train"]
+    flame.settle(out, "tail_patch", options, files, free=[*rated, "worker"])
     data = tail_patch.read_data(mixture, labels or [], max_dev=max_dev, max_dev_problems=max_dev_problems)
-    out.mkdir(parents=True, exist_ok=True)
     checkpoint = start or out / "start" / "scorer"
     if start is None:
         first = replace(settings, num_steps=start_steps, num_evaluations=1)

@@ -7,7 +7,7 @@ at inference the majority of k samples. What holds no verdict is a vote for neit
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import tee
 from typing import Literal
 
@@ -16,6 +16,7 @@ from rerank.autoraters.played import Choose, Pair, Played
 from rerank.backends import GenerationRequest, SampleSource, Sampling, Usage
 from rerank.programs import normal_form
 from rerank.records import Comparison, PublicProblem
+from rerank.scorers import UNTRAINED, ScorerCard
 
 Verdict = Literal["A", "B"]
 
@@ -26,6 +27,12 @@ PLAN = (
     "check each. Then carry the plan out on A and on B in turn, quoting what you rely on. Neither the order nor the "
     "length of the two counts. End with your verdict on a line of its own: [[A]] if A is better, [[B]] if B is.\n"
 )
+
+
+def sampling_for(num_votes: int, *, max_tokens: int = SAMPLING.max_tokens, seed: int = 0) -> Sampling:
+    """One vote is the likeliest text; several are drawn as the paper draws them."""
+    heat = SAMPLING.temperature if num_votes > 1 else 0.0
+    return replace(SAMPLING, temperature=heat, max_tokens=max_tokens, seed=seed)
 
 
 def judge_text(segments: Sequence[str]) -> str:
@@ -82,10 +89,18 @@ def count_votes(texts: Sequence[str]) -> Votes:
 class Reasoning:
     """Compares programs by majority vote of `num_votes` judgments; `usage` and `num_unparsed` count what it cost."""
 
-    def __init__(self, source: SampleSource, *, num_votes: int = 1, sampling: Sampling = SAMPLING):
+    def __init__(
+        self,
+        source: SampleSource,
+        _card: ScorerCard = UNTRAINED,  # votes need no temperature
+        *,
+        num_votes: int = 1,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+    ):
         self._source = source
         self._num_votes = num_votes
-        self._sampling = sampling
+        self._sampling = sampling or sampling_for(num_votes, seed=seed)
         self.usage = Usage()
         self.num_unparsed = 0
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from rerank import scorers
 from rerank.autoraters import backend_for
-from rerank.autoraters.reasoning import SAMPLING
+from rerank.autoraters.reasoning import SAMPLING, sampling_for
 from rerank.backends import EngineOptions, Sampling, Usage, open_engine
 from rerank.bench import bias, report
 from rerank.bench.asking import Ask
@@ -62,9 +62,7 @@ class JudgeSettings:
 
     @property
     def sampling(self) -> Sampling:
-        """One vote is the likeliest text; several are drawn as the paper draws them."""
-        heat = SAMPLING.temperature if self.num_votes > 1 else 0.0
-        return Sampling(heat, SAMPLING.top_p, self.max_tokens, self.seed)
+        return sampling_for(self.num_votes, max_tokens=self.max_tokens, seed=self.seed)
 
 
 def default_folder(names: Sequence[str], settings: JudgeSettings) -> Path:

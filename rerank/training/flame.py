@@ -6,10 +6,13 @@
 `scripts/flame.py` is the command; `tail_patch` holds the third recipe, FLAMe-Opt-RM.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rerank.store import write_rows
+from rerank.run import RunFolder, Setting
+from rerank.store import file_hash, write_rows
+from rerank.training.files import data_files
 from rerank.training.mixture import Mixture, Weighting
 from rerank.training.presets import TrainSettings
 
@@ -22,6 +25,20 @@ RM_STAND_INS = ("hh_helpful_base", "gsm8k_solution_pair", "bugsinpy_fix", "hh_ha
 def write_mixture(mixture: Mixture, path: Path, weighting: Weighting = "proportional") -> int:
     """Write a mixture's rows; the number of them."""
     return write_rows(path, (row.to_row() for row in mixture.rows(weighting)))
+
+
+def settle(out: Path, stage: str, options: Mapping[str, Any], files: Iterable[Path], *, free: Iterable[str]) -> None:
+    """Write a recipe's options and the hashes of what it reads into run.toml, or hold them against those there.
+
+    `free` are those that may change from call to call; what is None or a path is left out.
+    """
+    kept: dict[str, Setting] = {
+        key: value for key, value in options.items() if isinstance(value, str | int | float | bool)
+    }
+    kept |= {key: list(map(str, value)) for key, value in options.items() if isinstance(value, list) and value}
+    may_change = {key: kept.pop(key) for key in free if key in kept}
+    hashes: dict[str, Setting] = {"sha256": [file_hash(path) for path in data_files(files)]}
+    RunFolder(out).settle(stage, {**kept, **hashes}, free=may_change)
 
 
 def trained(

@@ -310,7 +310,8 @@ def test_all_rounds_from_one_command(base: Path, labels: Path, tmp_path: Path, w
     again = run("self_taught", *given)
     assert (again.stdout, writers) == (result.stdout, [])
     # A second seed is a run of its own, and the table then ends in means.
-    more = run("self_taught", *given[:-1], "--rounds", 1, "--seed", 0, "--seed", 1)
+    seeds = ("--rounds", 1, "--seed", 0, "--seed", 1, "--out", tmp_path / "seeds")
+    more = run("self_taught", *given[:-1], *seeds)
     assert more.exit_code == 0, more.output
     assert "mean over 2 seeds (lowest to highest)" in more.stdout
     changed = run("self_taught", *given, "--n", 7)

@@ -200,6 +200,8 @@ def test_flame_and_flame_rm_from_one_command(base: Path, judgments: Path, labels
     assert len(shown) == 4
     assert len({round(size, 3) for size in shown.values()}) == 1, "four sets in equal parts"
     # Again: nothing is trained, the same scorers are named.
+    changed = run("flame", *given, "--num-steps", 4, "--rm-steps", 2)
+    assert "num_steps = 3, this call 4" in str(changed.exception)
     again = run("flame", *given, "--num-steps", 3, "--rm-steps", 2)
     assert json.loads(again.stdout) == scorers
     assert "trained already" in again.stderr

@@ -397,7 +397,7 @@ def judge(
         list[str],
         typer.Argument(
             help="Judgment files or folders of them, RewardBench's JSONL, or a benchmark by name: reward-bench, "
-            "llm-aggrefact, ... `flame` is the twelve of FLAMe."
+            "llm-aggrefact, ... `flame`: what the hub has of FLAMe's twelve."
         ),
     ],
     autorater: Annotated[

@@ -183,3 +183,4 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "reward-bench-2": Benchmark("allenai/reward-bench-2", "test", convert=_reward_bench_2),
 }
 FLAME = tuple(name for name in BENCHMARKS if name != "reward-bench-2")
+ON_HUB = tuple(name for name in FLAME if BENCHMARKS[name].path)

@@ -22,7 +22,7 @@ from rerank.bench import bias, report
 from rerank.bench.asking import Ask
 from rerank.bench.cases import Case, read_cases, sample
 from rerank.bench.figures import Report, make_report
-from rerank.bench.hub import FLAME, hub_cases
+from rerank.bench.hub import ON_HUB, hub_cases
 from rerank.bench.raters import (
     RULES,
     Answer,
@@ -73,13 +73,13 @@ def default_folder(names: Sequence[str], settings: JudgeSettings) -> Path:
 
 
 def gather(names: Sequence[str]) -> list[Case]:
-    """The cases of files, folders and benchmarks by name; `flame` is all twelve of FLAMe. Each case once."""
+    """The cases of files, folders and benchmarks by name, each once; `flame` is what the hub has of FLAMe's twelve."""
     found: dict[str, Case] = {}
     for name in names:
         if Path(name).exists():
             cases = read_cases(name)
         else:
-            cases = [case for each in (FLAME if name == "flame" else (name,)) for case in hub_cases(each)]
+            cases = [case for each in (ON_HUB if name == "flame" else (name,)) for case in hub_cases(each)]
         found |= {case.key: case for case in cases}
     if not found:
         raise InputError(

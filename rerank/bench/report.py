@@ -138,7 +138,7 @@ def plot_sets(report: Report, path: Path, *, title: str) -> None:
     shown = {measure: sorted(sets, key=lambda each: each.category)[:_MAX_BARS] for measure, sets in panels.items()}
     rows = max(map(len, shown.values()))
     figure = Figure(figsize=(5.6 * len(shown), 1.4 + 0.24 * rows), dpi=130, layout="constrained")
-    marks = {"longest": ">", "shortest": "<", "first": "|", "one class": "|", "random": "x"}
+    marks = {"longest": ">", "shortest": "<", "first": "s", "one class": "s", "random": "x"}
     for axes, (measure, sets) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True):
         used: set[str] = set()
         for place, each in enumerate(sets):
@@ -147,13 +147,22 @@ def plot_sets(report: Report, path: Path, *, title: str) -> None:
             for name, mark in marks.items():
                 value = each.baselines.get(name)
                 if value is not None:
-                    axes.plot(value, place, mark, color=_INK, ms=4, zorder=4, label=None if name in used else name)
+                    axes.plot(
+                        value,
+                        place,
+                        mark,
+                        color=_INK,
+                        ms=4,
+                        mfc="white",
+                        zorder=4,
+                        label=None if name in used else name,
+                    )
                     used.add(name)
         axes.set_yticks(range(len(sets)), [f"{each.name} ({each.category})" for each in sets], fontsize=7)
-        axes.set_ylim(len(sets) - 0.4, -0.6)
+        axes.set_ylim(rows - 0.4, -0.6)  # bars of one height in every panel
         axes.set_xlabel(f"{measure} (95% interval)", fontsize=8)
         axes.grid(axis="x", color="#e6e8eb", zorder=0)
-        axes.legend(fontsize=7, loc="lower right", framealpha=0.9)
+        axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, metadata={"Software": None})
 
@@ -181,4 +190,4 @@ def plot_biases(biases: Sequence[Bias], path: Path, *, title: str) -> None:
 
 def _bar(axes: Any, place: int, estimate: Estimate) -> None:
     axes.barh(place, estimate.value, height=0.62, color=_JUDGE, zorder=2)
-    axes.plot([estimate.low, estimate.high], [place, place], color=_INK, lw=1, marker="|", ms=5, zorder=3)
+    axes.plot([estimate.low, estimate.high], [place, place], color=_INK, lw=1.4, zorder=3)

@@ -13,6 +13,7 @@ judgment agrees with execution, by majority vote and in both orders, and how oft
 HumanEval is for later: `rerank run --mode reasoning --autorater BASE+OUT/seed0/round3/train/scorer`.
 """
 
+import gc
 import json
 import multiprocessing
 import sys
@@ -174,6 +175,7 @@ def _judge(work: JudgeWork) -> None:
     import torch
 
     if work.backend in ("auto", "vllm") and torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             pool.submit(self_taught.judge_round, work).result()

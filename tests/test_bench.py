@@ -235,7 +235,7 @@ def test_each_bias_by_its_definition() -> None:
     other = replace(named, context=(("prompt", "Another"),), id="2")
     found = table((named, first_place), (other, steady), (replace(other, id="3"), silent), own_model="me")
     assert found["order"].value.value == 0.5
-    assert found["order"].num_pairs == 2
+    assert (found["order"].num_pairs, found["order"].note) == (2, "first 0.50, last 0.00")
     assert found["order, both orders averaged"].value.value == 0.0
     assert found["compassion"].value.value == 0.5
     # Averaged -0.5 without names and 1 with them; the other is a tie with names, which is not a change.
@@ -391,6 +391,24 @@ def test_hub_rows_become_cases(name: str, row: dict, size: int, kind: str) -> No
         assert cases[0].responses["AB".index(cases[0].label)] == "b"
     if name == "alpaca-farm":
         assert cases[0].label == "B"
+
+
+def test_every_config_of_a_hub_set_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked = []
+
+    def load_dataset(path: str, config: str, *, split: str) -> list[dict]:
+        asked.append((path, config, split))
+        if len(asked) > 4:
+            raise ConnectionError("no hub here")
+        return [{"input": config, "targets": {"choices": ["b", "a"], "labels": [0, 1]}}]
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert [case.subset for case in hub.hub_cases("hhh")] == ["harmless", "helpful", "honest", "other"]
+    assert asked[0] == ("HuggingFaceH4/hhh_alignment", "harmless", "test")
+    with pytest.raises(MissingError, match=r"hhh: HuggingFaceH4/hhh_alignment cannot be loaded \(ConnectionError\)"):
+        hub.hub_cases("hhh")
 
 
 def test_what_is_not_on_the_hub_says_where_it_is() -> None:

@@ -17,7 +17,7 @@ changes when the models' names are shown, which is how FLAMe words compassion.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rerank.bench.agreement import share
 from rerank.bench.asking import Ask
@@ -71,8 +71,9 @@ def asks(case: Case) -> list[Ask]:
 
 def biases(pairs: Sequence[tuple[Case, Values]], *, own_model: str | None = None, seed: int = 0) -> list[Bias]:
     """The table, from each pair's values by variant (`Ask.variant`)."""
+    order = _row("order", pairs, _same_place("ab", "ba"), seed)
     rows = [
-        _row("order", pairs, _same_place("ab", "ba"), seed),
+        replace(order, note=order.note or _which_place(pairs)),
         _row("order, both orders averaged", pairs, _averaged_same_place, seed),
         _row("compassion", pairs, _same_place("ab named", "ba named"), seed, note="no names, or no place to show them"),
         _row("names", pairs, _changed_by_names, seed, note="no names, or no place to show them"),
@@ -113,6 +114,14 @@ def _same_place(forward: str, backward: str) -> Swayed:
         return None if known is None else known[0] * known[1] < 0
 
     return swayed
+
+
+def _which_place(pairs: Sequence[tuple[Case, Values]]) -> str:
+    """Of all pairs, how many get the first place in both orders, and how many the last."""
+    known = [each for _, values in pairs if (each := _known(values, "ab", "ba")) is not None]
+    first = sum(forward > 0 > backward for forward, backward in known) / len(known)
+    last = sum(forward < 0 < backward for forward, backward in known) / len(known)
+    return f"first {first:.2f}, last {last:.2f}"
 
 
 def _averaged_same_place(values: Values) -> bool | None:

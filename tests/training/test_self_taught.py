@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -322,6 +323,13 @@ def test_a_judge_that_is_never_right_is_said_so(base: Path, labels: Path, tmp_pa
     monkeypatch.setattr(self_taught, "open_engine", lambda *_: Writer(0.0))
     result = run("self_taught", "--base", base, "--labels", labels, "--out", tmp_path / "run", *SMALL)
     assert "none of 96 judgments can be learnt from" in str(result.exception)
+
+
+def test_a_rounds_work_can_go_to_another_process(pairs: list[ProgramPair], labels: Path, tmp_path: Path) -> None:
+    problems = tuple(map(tuple, self_taught.to_rank(read_labels([labels]), num_problems=2, seed=0)))
+    work = self_taught.JudgeWork("m", "auto", tmp_path, tuple(pairs), tuple(pairs), problems, 2, 1, 4, DRAW)
+    assert pickle.loads(pickle.dumps(work)) == work
+    assert not work.is_done()
 
 
 def test_unverified_pairs_need_all_three_files(base: Path, labels: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Mode(StrEnum):
     pointwise = "pointwise"
     pairwise = "pairwise"
     encoded_once = "encoded-once"
+    reasoning = "reasoning"
 
 
 class TournamentName(StrEnum):
@@ -135,10 +136,11 @@ Budget = Annotated[
 ModeName = Annotated[
     Mode,
     typer.Option(
-        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; or in a tournament for "
-        "which each program is read once."
+        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; in a tournament for "
+        "which each program is read once; or in one where a written evaluation decides each pair."
     ),
 ]
+Votes = Annotated[int, typer.Option(min=1, help="Evaluations of a pair by --mode reasoning, put to a majority vote.")]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
@@ -198,6 +200,7 @@ def run(
     seed: Seed = 0,
     autorater: AutoraterName = None,
     mode: ModeName = Mode.pointwise,
+    votes: Votes = 1,
     tournament: TournamentOption = TournamentName.round_robin,
     aggregate: AggregateOption = Aggregation.borda,
     backend: BackendName = Backend.auto,
@@ -221,7 +224,7 @@ def run(
 
     if candidates and generator:
         raise typer.BadParameter("--candidates and --generator exclude each other")
-    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
     source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
     folder = _open_folder(out, fresh, problems, source, sampling, scoring)
@@ -286,6 +289,7 @@ def score(
     candidates: Candidates = None,
     autorater: AutoraterName = None,
     mode: ModeName = Mode.pointwise,
+    votes: Votes = 1,
     tournament: TournamentOption = TournamentName.round_robin,
     aggregate: AggregateOption = Aggregation.borda,
     seed: Seed = 0,
@@ -304,7 +308,7 @@ def score(
     from rerank import stages
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
-    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     options = _options("judge", weights, base_url)
     evidence = _evidence(
         folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
@@ -415,6 +419,7 @@ def pick(
     ] = None,
     autorater: AutoraterName = None,
     mode: ModeName = Mode.pointwise,
+    votes: Votes = 1,
     tournament: TournamentOption = TournamentName.round_robin,
     aggregate: AggregateOption = Aggregation.borda,
     seed: Seed = 0,
@@ -429,7 +434,7 @@ def pick(
     from rerank import picking
 
     problem, texts = picking.read_input(prompt, entry_point, files or [], sys.stdin.buffer)
-    scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
+    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     with picking.Ranker(scoring, _options("judge", weights, base_url)) as ranker:
         candidates, ranking = ranker.rank(problem, texts)
     best = candidates[ranking.best]
@@ -443,6 +448,58 @@ def pick(
     typer.echo(
         json.dumps({"best": ranking.best, "program": best.program, "selector": ranking.selector, "ranking": scores})
     )
+
+
+@app.command(epilog="Example: rerank judge judgments/heldout --autorater rerank-0.5b --per-set 256")
+@_guarded
+def judge(
+    sets: Annotated[
+        list[str],
+        typer.Argument(
+            help="Judgment files or folders of them, RewardBench's JSONL, or a benchmark by name: reward-bench, "
+            "llm-aggrefact, ... `flame`: what the hub has of FLAMe's twelve."
+        ),
+    ],
+    autorater: Annotated[
+        str | None,
+        typer.Option(help="A model as in `rerank run`, or longest, shortest, first, random. Default: the shipped one."),
+    ] = None,
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="pointwise: one response at a time; pairwise: two; encoded-once: each read once, then pairs; "
+            "reasoning: two, with a written plan."
+        ),
+    ] = "pointwise",
+    votes: Annotated[int, typer.Option(min=1, help="Samples of a reasoning autorater, put to a majority vote.")] = 1,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest written judgment, in tokens.")] = 1024,
+    per_set: Annotated[int | None, typer.Option(min=1, help="Cases drawn from each set. Default: all.")] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="Measure CoBBLEr's biases on the pairs too.")] = False,
+    own_model: Annotated[
+        str | None, typer.Option(help="The name under which the judge's own responses stand in the data.")
+    ] = None,
+    backend: BackendName = Backend.auto,
+    base_url: BaseUrl = None,
+    weights: Weights = None,
+    seed: Seed = 0,
+    out: Out = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure an autorater on judgment sets: agreement with people and execution, beside rules, and its biases."""
+    from rerank.bench import measure, report
+    from rerank.run import RunFolder
+    from rerank.shipped import DEFAULT_AUTORATER
+
+    settings = measure.JudgeSettings(
+        autorater or DEFAULT_AUTORATER, mode, votes, max_tokens, per_set, bias, own_model, backend.value, seed
+    )
+    folder = RunFolder(out or measure.default_folder(sets, settings), fresh=fresh)
+    purpose = "generate" if mode == "reasoning" else "judge"
+    made = measure.measure(folder, measure.gather(sets), settings, options=_options(purpose, weights, base_url))
+    typer.echo(report.to_json(made, folder.document()) if as_json else report.table(made), nl=False)
+    if not as_json:
+        typer.echo(f"\nwritten: {folder.path}/judge.md, judge.json, accuracy.png", err=True)
 
 
 @app.command(epilog="Example: rerank doctor")
@@ -465,13 +522,19 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _score_settings(
-    autorater: str | None, mode: Mode, tournament: TournamentName, aggregate: Aggregation, backend: Backend, seed: int
+    autorater: str | None,
+    mode: Mode,
+    votes: int,
+    tournament: TournamentName,
+    aggregate: Aggregation,
+    backend: Backend,
+    seed: int,
 ) -> "ScoreSettings":
     from rerank.settings import ScoreSettings
     from rerank.shipped import DEFAULT_AUTORATER
 
     return ScoreSettings(
-        autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed
+        autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed, votes
     )
 
 

@@ -13,8 +13,8 @@ from typing import IO, Any
 import sandbox
 from rerank import judging, programs, scorers, selection, shipped
 from rerank.aggregation import AGGREGATES
-from rerank.autoraters import AUTORATERS, backend_for
-from rerank.backends import Engine, EngineOptions, open_engine
+from rerank.autoraters import open_autorater
+from rerank.backends import Engine, EngineOptions
 from rerank.candidates import SHAPES
 from rerank.errors import InputError, SettingError
 from rerank.evidence import examples
@@ -90,10 +90,8 @@ class Ranker:
         return ranking
 
     def _load(self) -> Any:
-        settings = self.settings
-        backend = backend_for(settings.mode, settings.backend)
-        self._engine = self._engine or open_engine(backend, settings.autorater, self._options)
-        return AUTORATERS[settings.mode](self._engine, self._card)
+        self._engine, autorater = open_autorater(self.settings, self._card, self._options, self._engine)
+        return autorater
 
 
 def read_input(

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from rerank.backends import Sampling
 from rerank.baselines import BASELINES
+from rerank.errors import SettingError
 from rerank.evidence.agreement import AGREEMENTS
 
 MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS)  # autoraters by name that need no model
@@ -57,6 +58,11 @@ class ScoreSettings:
     aggregate: str = "borda"
     backend: str = "auto"
     seed: int = 0
+    num_votes: int = 1  # samples of a reasoning autorater a comparison
+
+    def __post_init__(self) -> None:
+        if self.num_votes > 1 and self.mode != "reasoning":
+            raise SettingError(f"--votes {self.num_votes}: only --mode reasoning samples; logits always say the same")
 
     @property
     def needs_model(self) -> bool:
@@ -72,4 +78,5 @@ class ScoreSettings:
         if not self.needs_model:
             return {"autorater": self.autorater, "seed": self.seed}
         unused = {"tournament", "aggregate"} if self.mode == "pointwise" else set()
+        unused |= {"num_votes"} if self.mode != "reasoning" else set()
         return {name: value for name, value in asdict(self).items() if name not in unused}

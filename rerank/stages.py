@@ -27,7 +27,7 @@ from rerank import candidates as candidate_files
 from rerank import early, execution, generators, judging, page, posterior, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
-from rerank.autoraters import AUTORATERS, backend_for
+from rerank.autoraters import AUTORATERS, backend_for, open_autorater
 from rerank.backends import Engine, EngineOptions, Usage, open_engine
 from rerank.candidates import by_problem, from_row, to_row
 from rerank.errors import InputError, SettingError
@@ -203,7 +203,7 @@ def score(
     judged so far are ranked and written.
     """
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
-    if card and not card.knows(settings.mode):
+    if card and settings.mode != "reasoning" and not card.knows(settings.mode):
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
     folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     select = select or SelectSettings()
@@ -351,12 +351,13 @@ def _judge(
     wanted: Mapping[str, Set[str]] | None,
 ) -> Generator[Ranking]:
     engines: list[Engine] = []
-    backend = backend_for(settings.mode, settings.backend)
+    backend_for(settings.mode, settings.backend)  # refuses before the first problem is ranked
 
     def load() -> Any:
-        engines.append(open_engine(backend, settings.autorater, options))
-        folder.settle("judge", {}, free=dict(engines[0].settings))
-        return AUTORATERS[settings.mode](engines[0], card)
+        engine, autorater = open_autorater(settings, card, options)
+        engines.append(engine)
+        folder.settle("judge", {}, free=dict(engine.settings))
+        return autorater
 
     try:
         shown = [problem.public for problem in problems]
@@ -423,7 +424,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
-    selector = next((name for name in ("encoded-once", "pairwise", "pointwise") if name in rankings), None)
+    selector = next((name for name in reversed(AUTORATERS) if name in rankings), None)  # pointwise comes with others
     comparisons: dict[str, list[Comparison]] = {}
     if selector and selector != "pointwise":
         comparisons[selector] = [each for of_task in load_comparisons(folder).values() for each in of_task]
@@ -510,7 +511,7 @@ def _costs(folder: RunFolder, selectors: Iterable[str]) -> dict[str, Cost]:
     """What each selector's evidence took, as far as the folder's journal knows."""
     with folder.journal("costs") as journal:
         rows = list(journal.rows.values())
-    models = {"pointwise", "pairwise", "encoded-once"}
+    models = set(AUTORATERS)
     needs = {name: {"trials"} for name in AGREEMENTS} | {name: {name} for name in ("examples", *models)}
     needs |= {name: {"examples", "trials", "pointwise"} for name in ("posterior", "posterior+guard")}
     found = {}

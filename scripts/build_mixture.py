@@ -19,17 +19,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from rerank.errors import MissingError, SettingError, one_line
 from rerank.store import write_rows
 from rerank.training import mixture as mixtures
-from rerank.training.decontaminate import Benchmark, humaneval_texts
-from rerank.training.files import data_files
-from rerank.training.hub import HUB_SETS, hub_rows
-from rerank.training.judgments import label_rows
-from rerank.training.labels import read_labels
-from rerank.training.mixture import Mixture, Weighting
+from rerank.training.mixture import Weighting
 from rerank.training.registry import TASKS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -61,16 +55,9 @@ def build(
     if weighting not in ("proportional", "equal"):
         raise SettingError(f"--weighting {weighting}: proportional or equal")
     chosen = _chosen(only or [], leave_out or [])
-    mixture = Mixture(seed=seed, benchmark=Benchmark.of(humaneval_texts()), max_examples=max_examples)
-    for path in tqdm(data_files(judgments or []), desc="judgments", unit="file", disable=None):
-        if path.name.split(".")[0] in chosen or path.name.split(".")[0] not in TASKS:
-            mixture.add_judgments(path)
-    if labels:
-        mixture.add(row for row in label_rows(read_labels(labels), seed=seed) if row.task in chosen)
-    for name in hub or []:
-        if name not in HUB_SETS:
-            raise SettingError(f"--hub {name}: one of {', '.join(HUB_SETS)}")
-        mixture.add(tqdm(hub_rows(name), desc=name, unit="row", disable=None))
+    mixture = mixtures.gather(
+        judgments or [], labels or [], hub or [], tasks=chosen, seed=seed, max_examples=max_examples
+    )
     explicit = mixtures.parse_weights(weight) if weight else None
     named: Weighting = "equal" if weighting == "equal" else "proportional"
     rows = mixture.rows(named, explicit)

@@ -32,7 +32,10 @@ def main(
     mixture: Annotated[
         list[Path] | None, typer.Option(help="Judgments of a mixture (JSON lines), beside labels or alone.")
     ] = None,
-    preset: Annotated[str, typer.Option(help="Settings to start from: small or flame.")] = "small",
+    preset: Annotated[
+        str, typer.Option(help="Settings to start from: small, flame, flame-rm or flame-opt-rm.")
+    ] = "small",
+    start: Annotated[Path | None, typer.Option(help="A scorer of the same base to go on from: its folder.")] = None,
     base_name: Annotated[
         str | None, typer.Option(help="The name of the base for the record, when it is a folder.")
     ] = None,
@@ -71,11 +74,11 @@ def main(
     seed: Annotated[int | None, typer.Option(help="Of order, pairs, adapter and dropout.")] = None,
 ) -> None:
     given = dict(locals())  # the options by name: those left are settings
-    for name in ("base", "labels", "out", "mixture", "preset", "base_name"):
+    for name in ("base", "labels", "out", "mixture", "preset", "start", "base_name"):
         del given[name]
     given["time_budget_s"] = given.pop("time_budget")
     try:
-        _train(base, labels or [], out, mixture or [], preset, base_name, given)
+        _train(base, labels or [], out, mixture or [], preset, start, base_name, given)
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -87,6 +90,7 @@ def _train(
     out: Path,
     mixture: list[Path],
     preset_name: str,
+    start: Path | None,
     base_name: str | None,
     changes: dict[str, Any],
 ) -> None:
@@ -105,6 +109,7 @@ def _train(
         out,
         settings,
         mixture=mixture,
+        start=start,
         base_name=base_name,
         report=lambda line: print(line, file=sys.stderr, flush=True),
         on_step=_progress(),

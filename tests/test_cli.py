@@ -72,6 +72,31 @@ def test_the_whole_job_without_a_model(problems, candidates, tmp_path):
     }  # fmt: skip
 
 
+def test_reasoning_judges_a_tournament(problems, candidates, tmp_path, monkeypatch, fake_source):
+    from rerank import autoraters
+
+    opened = []
+
+    def open_engine(_backend, model, options):
+        opened.append((model, options.purpose))
+        engine = fake_source(["because. [[A]]", "[[A]]", "[[B]]"] * 200)
+        engine.close = lambda: None
+        return engine
+
+    monkeypatch.setattr(autoraters, "open_engine", open_engine)
+    out = tmp_path / "run"
+    given = ("--autorater", "m", "--mode", "reasoning", "--votes", "3", "--limit", "2", "--out", out, "--json")
+    result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
+    assert result.exit_code == 0, result.output
+    assert opened == [("m", "generate")]
+    names = [row["selector"] for row in json.loads(result.stdout)["suites"][0]["selectors"]]
+    assert "reasoning" in names
+    # Always the place shown first: both orders of a pair cancel.
+    rows = [json.loads(line) for line in (out / "comparisons.jsonl").read_text().splitlines()]
+    assert all(row["log_odds"] > 0 for row in rows)
+    assert rerank("run", "--problems", problems, "--candidates", candidates, "--votes", "2").exit_code == 2
+
+
 @pytest.mark.parametrize("mode", ["pointwise", "pairwise"])
 def test_the_whole_job_with_a_model_and_then_stage_by_stage(problems, candidates, tmp_path, tiny_model, mode):
     given = ("--autorater", tiny_model, "--backend", "transformers", "--mode", mode)
@@ -257,7 +282,9 @@ def test_help_loads_no_heavy_package():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-@pytest.mark.parametrize("name", ["run", "generate", "score", "execute", "report", "evaluate", "pick", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["run", "generate", "score", "execute", "report", "evaluate", "pick", "judge", "doctor"]
+)
 def test_every_command_shows_an_example(name):
     result = rerank(name, "--help")
     assert result.exit_code == 0

@@ -10,15 +10,19 @@ Programs go by key and are shown in their normal form: candidates that are the s
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from rerank.autoraters.encoded_once import EncodedOnce
 from rerank.autoraters.joint import Joint
 from rerank.autoraters.played import Choose, Played
 from rerank.autoraters.pointwise import Pointwise
-from rerank.backends import Usage
+from rerank.autoraters.reasoning import Reasoning
+from rerank.backends import Engine, EngineOptions, Usage, open_engine
 from rerank.errors import SettingError
 from rerank.records import PublicProblem, Score
+from rerank.scorers import ScorerCard
+from rerank.settings import ScoreSettings
 
 
 class PointwiseAutorater(Protocol):
@@ -42,7 +46,25 @@ class PairwiseAutorater(Protocol):
         """What was judged of each problem, in order; an engine may compute several problems at a time."""
 
 
-AUTORATERS: dict[str, Callable[..., Any]] = {"pointwise": Pointwise, "pairwise": Joint, "encoded-once": EncodedOnce}
+AUTORATERS: dict[str, Callable[..., Any]] = {
+    "pointwise": Pointwise,
+    "pairwise": Joint,
+    "encoded-once": EncodedOnce,
+    "reasoning": Reasoning,
+}
+
+
+def open_autorater(
+    settings: ScoreSettings, card: ScorerCard, options: EngineOptions | None, engine: Engine | None = None
+) -> tuple[Engine, Any]:
+    """The engine that the settings name, unless one is given, and the autorater on it."""
+    options = options or EngineOptions()
+    is_reasoning = settings.mode == "reasoning"
+    if is_reasoning:
+        options = replace(options, purpose="generate")
+    engine = engine or open_engine(backend_for(settings.mode, settings.backend), settings.autorater, options)
+    more = {"num_votes": settings.num_votes, "seed": settings.seed} if is_reasoning else {}
+    return engine, AUTORATERS[settings.mode](engine, card, **more)
 
 
 def backend_for(mode: str, backend: str) -> str:

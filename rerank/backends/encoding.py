@@ -62,6 +62,13 @@ class PromptEncoder:
             rows = self.tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"]
             self._kept.update(zip(new, map(tuple, rows), strict=True))
 
+    @property
+    def end(self) -> int:
+        """The token that ends the model's turn."""
+        if self.tokenizer.eos_token_id is None:
+            raise ModelError(f"{self._model}: its tokenizer names no token that ends a turn; take another model")
+        return int(self.tokenizer.eos_token_id)
+
     def answer_ids(self, answers: tuple[str, ...]) -> tuple[int, ...]:
         """The token of each answer. Raises ModelError where an answer is not exactly one token."""
         return self._answer_ids(answers)

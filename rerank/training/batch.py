@@ -6,6 +6,9 @@ The loss of a step is a sum of terms, each a weighted mean over the step:
     ranking   -log sigmoid(s_right - s_wrong) over the right and wrong programs of one problem (RankNet, Burges et al.
               2005, equation 3 where the order is known): what is wanted is the best program of one problem
     verdict   binary cross-entropy of an encoded-once comparison
+    preference  -log sigmoid(beta (m - m_ref)), m the log-probability of a chosen text less that of a rejected one,
+              m_ref the same where the training started (DPO, arXiv 2305.18290, equation 7); the chosen text's own
+              cross-entropy is in `answer`
 """
 
 from collections.abc import Sequence
@@ -61,6 +64,9 @@ class Batch:
     open_reads: torch.Tensor  # (open reads,)
     open_wanted: torch.Tensor  # (open reads,) token ids
     open_weights: torch.Tensor  # (open reads,)
+    open_sides: torch.Tensor  # (open reads,) 1 in a chosen text, -1 in a rejected one, else 0
+    open_preferences: torch.Tensor  # (open reads,) the preference that a read belongs to; 0 where it has no side
+    references: torch.Tensor  # (preferences,)
 
     def log_odds(self, logits: torch.Tensor) -> torch.Tensor:
         """First answer against second: (reads, answers) to (reads,); 0 where there are not two."""
@@ -93,6 +99,8 @@ def collate(
     sides: list[tuple[int, int]] = []
     legal, wanted, weights = [], [], []
     open_reads, open_wanted, open_weights = [], [], []
+    open_sides, open_preferences = [], []
+    references: list[float] = []
     rankings, ranking_weights = [], []
     verdicts, probabilities, verdict_weights = [], [], []
     num_choices = sum(not target.is_open for example in examples for target in example.targets)
@@ -104,7 +112,9 @@ def collate(
             if target.is_open or over_vocabulary:
                 open_reads.append(read)
                 open_wanted.append(target.answers[target.wanted])
-                open_weights.append(example.weight)
+                open_weights.append(example.weight * target.weight)
+                open_sides.append(target.side)
+                open_preferences.append(len(references) if target.side else 0)
             if not target.is_open:
                 columns = [column[answer] for answer in target.answers]
                 reads.append(read)
@@ -112,6 +122,8 @@ def collate(
                 wanted.append(columns[target.wanted])
                 weights.append(0.0 if over_vocabulary else example.weight)
                 sides.append((columns[0], columns[-1] if len(columns) == 2 else columns[0]))
+        if example.reference is not None:
+            references.append(example.reference)
         for right, wrong in example.rankings:
             rankings.append((first_read + right, first_read + wrong))
             ranking_weights.append(example.weight / len(example.rankings))
@@ -154,10 +166,21 @@ def collate(
         open_reads=integers(open_reads),
         open_wanted=integers(open_wanted),
         open_weights=numbers(open_weights),
+        open_sides=numbers(open_sides),
+        open_preferences=integers(open_preferences),
+        references=numbers(references),
     )
 
 
-def loss_sums(batch: Batch, logits: torch.Tensor, open_logits: torch.Tensor) -> dict[str, torch.Tensor]:
+def margins(batch: Batch, open_logits: torch.Tensor) -> torch.Tensor:
+    """Log-probability of each preference's chosen text less that of its rejected one: (preferences,)."""
+    log_probability = -F.cross_entropy(open_logits, batch.open_wanted, reduction="none")
+    return torch.zeros_like(batch.references).index_add(0, batch.open_preferences, batch.open_sides * log_probability)
+
+
+def loss_sums(
+    batch: Batch, logits: torch.Tensor, open_logits: torch.Tensor, *, beta: float = 0.1
+) -> dict[str, torch.Tensor]:
     """The weighted sum of each term of the loss over a pack; `loss_weights` gives what to divide a step's sum by."""
     choices = logits[: len(batch.wanted)].masked_fill(~batch.legal, -torch.inf)
     answer = F.cross_entropy(choices, batch.wanted, reduction="none") @ batch.weights
@@ -166,15 +189,24 @@ def loss_sums(batch: Batch, logits: torch.Tensor, open_logits: torch.Tensor) -> 
     better, worse = log_odds[batch.rankings].unbind(dim=1)
     ranking = F.softplus(worse - better) @ batch.ranking_weights
     verdict = F.binary_cross_entropy_with_logits(batch.comparisons(log_odds), batch.probabilities, reduction="none")
-    return {"answer": answer, "ranking": ranking, "verdict": verdict @ batch.verdict_weights}
+    preference = answer.new_zeros(())
+    if len(batch.references):
+        preference = F.softplus(-beta * (margins(batch, open_logits) - batch.references)).sum()
+    return {
+        "answer": answer,
+        "ranking": ranking,
+        "verdict": verdict @ batch.verdict_weights,
+        "preference": preference,
+    }
 
 
 def loss_weights(examples: Sequence[Example]) -> dict[str, float]:
     """The sum of the weights of each term. Known without a model, so that every process divides by the whole step's."""
     return {
-        "answer": sum(example.weight * len(example.targets) for example in examples),
+        "answer": sum(example.weight * target.weight for example in examples for target in example.targets),
         "ranking": sum(example.weight for example in examples if example.rankings),
         "verdict": sum(example.weight for example in examples if example.verdicts),
+        "preference": sum(1.0 for example in examples if example.reference is not None),
     }
 
 

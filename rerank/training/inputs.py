@@ -46,6 +46,9 @@ class Judgment:
     prompt: Prompt
     target: str
     weight: float  # how many times an epoch shows it, on average
+    ends: bool = False  # free text that is the whole of the model's turn: that it ends there is learnt, too
+    rejected: str | None = None  # free text that the target is to be preferred to
+    reference: float = 0.0  # log-probability of the target less that of the rejected text, where the training starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,12 @@ class Target:
     answers: tuple[int, ...]  # token ids
     wanted: int  # index of the right answer
     is_open: bool = False  # predicted among the whole vocabulary
+    side: int = 0  # of a preference: 1 in the chosen text, -1 in the rejected one, which is not learnt by itself
+
+    @property
+    def weight(self) -> float:
+        """Of its cross-entropy, times its example's."""
+        return 0.0 if self.side < 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ class Example:
     rankings: tuple[tuple[int, int], ...] = ()  # (right, wrong): indices of pointwise targets
     verdicts: tuple[VerdictTarget, ...] = ()
     weight: float = 1.0  # of each of its terms in the loss
+    reference: float | None = None  # of a preference, see `Judgment.reference`
 
 
 def read_problems(paths: Iterable[str | Path]) -> list[LabelledProblem]:
@@ -111,7 +121,15 @@ def read_judgments(paths: Iterable[str | Path]) -> list[Judgment]:
 
 def _judgment(row: Row) -> Judgment:
     prompt = Prompt(tuple(row["segments"]), tuple(row["answers"] or ()))
-    return Judgment(row["task"], row["split"], prompt, str(row["target"]), float(row.get("weight", 1.0)))
+    return Judgment(
+        row["task"],
+        row["split"],
+        prompt,
+        str(row["target"]),
+        float(row.get("weight", 1.0)),
+        bool(row.get("ends")),
+        rejected=row.get("rejected"),
+    )
 
 
 def usable(
@@ -276,14 +294,21 @@ def judgment_example(encoder: PromptEncoder, judgment: Judgment) -> Example:
         return Example(
             judgment.task, layout, (Target(end, -1, answers, judgment.prompt.answers.index(judgment.target)),)
         )
-    # Free text: its tokens but the last are written after the prompt, and each is predicted from the one before it.
-    *given, _ = text = encoder(judgment.target)
-    blocks = layout.blocks
-    if given:
-        blocks = (*blocks, Block(tuple(given), blocks[end].stop, (*blocks[end].sees, end)))
-    places = [(end, -1), *((len(blocks) - 1, index) for index in range(len(given)))]
-    targets = (Target(*place, (token,), 0, True) for place, token in zip(places, text, strict=True))
-    return Example(judgment.task, Layout(blocks, layout.ends), tuple(targets), weight=1 / len(text))
+    ending = (encoder.end,) if judgment.ends else ()
+    blocks, targets = list(layout.blocks), []
+    sides = {0: judgment.target} if judgment.rejected is None else {1: judgment.target, -1: judgment.rejected}
+    for side, words in sides.items():
+        # Free text: its tokens but the last are written after the prompt, and each is predicted from the one before it.
+        *given, _ = text = encoder(words) + ending
+        if given:
+            blocks.append(Block(tuple(given), blocks[end].stop, (*blocks[end].sees, end)))
+        places = [(end, -1), *((len(blocks) - 1, index) for index in range(len(given)))]
+        targets += [Target(*place, (token,), 0, True, side) for place, token in zip(places, text, strict=True)]
+    size = sum(target.side >= 0 for target in targets)
+    reference = None if judgment.rejected is None else judgment.reference
+    return Example(
+        judgment.task, Layout(tuple(blocks), layout.ends), tuple(targets), weight=1 / size, reference=reference
+    )
 
 
 def packs(

@@ -19,10 +19,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tqdm import tqdm
+
 from rerank.errors import InputError, SettingError
 from rerank.store import content_hash, read_rows
-from rerank.training.decontaminate import Benchmark
-from rerank.training.judgments import MixtureRow, judgment_rows
+from rerank.training.decontaminate import Benchmark, humaneval_texts
+from rerank.training.files import data_files
+from rerank.training.hub import HUB_SETS, hub_rows
+from rerank.training.judgments import MixtureRow, judgment_rows, label_rows
+from rerank.training.labels import read_labels
 from rerank.training.registry import HELD_OUT, TASKS
 
 MAX_EXAMPLES = 65_536
@@ -121,6 +126,31 @@ class Mixture:
         if weighting == "equal":
             return dict.fromkeys(sizes, sum(sizes.values()) / max(1, len(sizes)))
         return {task: float(size) for task, size in sizes.items()}
+
+
+def gather(
+    judgments: Iterable[Path] = (),
+    labels: Sequence[Path] = (),
+    hub: Sequence[str] = (),
+    *,
+    tasks: Iterable[str] = TASKS,
+    seed: int,
+    max_examples: int = MAX_EXAMPLES,
+) -> Mixture:
+    """A mixture of judgment files (or folders of them), labelled programs and hub sets, of the named tasks only."""
+    chosen = set(tasks)
+    for name in hub:
+        if name not in HUB_SETS:
+            raise SettingError(f"--hub {name}: one of {', '.join(HUB_SETS)}")
+    mixture = Mixture(seed=seed, benchmark=Benchmark.of(humaneval_texts()), max_examples=max_examples)
+    for path in tqdm(data_files(judgments), desc="judgments", unit="file", disable=None):
+        if path.name.split(".")[0] in chosen or path.name.split(".")[0] not in TASKS:
+            mixture.add_judgments(path)
+    if labels:
+        mixture.add(row for row in label_rows(read_labels(labels), seed=seed) if row.task in chosen)
+    for name in hub:
+        mixture.add(tqdm(hub_rows(name), desc=name, unit="row", disable=None))
+    return mixture
 
 
 def sizes(rows: Iterable[MixtureRow], num_tokens: Callable[[str], int]) -> list[TaskSize]:

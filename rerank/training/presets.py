@@ -18,6 +18,8 @@ class TrainSettings:
     num_pairs: int = 4  # right-wrong pairs of an example that are judged pairwise, each in both orders
     loss: Literal["answers", "vocabulary"] = "answers"  # cross-entropy over the legal answers, or over every token
     ranking_weight: float = 1.0  # of the ranking loss between pointwise scores of one problem; 0 leaves it out
+    preference_beta: float = 0.1  # how sharply a preferred judgment is told from a rejected one (DPO's beta)
+    preference_weight: float = 2 / 3  # of DPO beside the preferred judgment's cross-entropy; 1 to 1.5 is published
     only_solved: bool = True  # train only on problems with both right and wrong samples
     # What is trained
     full: bool = False  # every weight instead of a LoRA adapter
@@ -74,6 +76,10 @@ PRESETS: dict[str, TrainSettings] = {
         num_evaluations=30,
     ),
 }
+# FLAMe-RM goes on from FLAMe on four sets of pairs, FLAMe-Opt-RM starts from the base on the re-weighted mixture; both
+# with batches of 8 (section 4.4).
+PRESETS["flame-rm"] = replace(PRESETS["flame"], num_steps=50, batch_size=8, num_evaluations=2)
+PRESETS["flame-opt-rm"] = replace(PRESETS["flame"], num_steps=5_000, batch_size=8, num_evaluations=10)
 
 
 def preset(name: str, **changes: Any) -> TrainSettings:

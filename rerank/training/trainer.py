@@ -36,7 +36,7 @@ from rerank.backends.encoding import PromptEncoder
 from rerank.errors import InputError, ModelError, ResumeError
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
 from rerank.training import inputs
-from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights
+from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights, margins
 from rerank.training.evaluate import DevScores, JudgedExample, pair_mode
 from rerank.training.inputs import Example
 from rerank.training.presets import TrainSettings
@@ -70,12 +70,14 @@ def train(
     settings: TrainSettings,
     *,
     mixture: Sequence[str | Path] = (),
+    start: str | Path | None = None,
     base_name: str | None = None,
     report: Report = lambda _: None,
     on_step: Callable[[Row], None] = lambda _: None,
 ) -> TrainResult:
     """Train on labelled programs and judgments, and leave a scorer in `out`/scorer. See the module.
 
+    `start` is a scorer of the same base to go on from: its adapter, or with `full` all its weights.
     `base_name` is what the scorer says it belongs to; by default the base as given, without its folder.
     `report` gets a line now and then, `on_step` each row of the log.
     """
@@ -84,7 +86,7 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
     if not accelerator.is_main_process:
         report = lambda _: None  # noqa: E731
-    run = _Run(base, labels, mixture, Path(out), settings, accelerator, report, started)
+    run = _Run(base, labels, mixture, start, Path(out), settings, accelerator, report, started)
     run.resume()
     run.fit(on_step)
     return run.finish(base_name or Path(base).name)
@@ -98,6 +100,7 @@ class _Run:
         base: str | Path,
         labels: Sequence[str | Path],
         mixture: Sequence[str | Path],
+        start: str | Path | None,
         out: Path,
         settings: TrainSettings,
         accelerator: Accelerator,
@@ -108,10 +111,14 @@ class _Run:
         self.accelerator, self.report, self.started = accelerator, report, started
         out.mkdir(parents=True, exist_ok=True)
         self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture)]
-        self.tokenizer, model = _load(base, settings, accelerator.device)
+        self.tokenizer, model = _load(start or base if settings.full else base, settings, accelerator.device)
+        if start is not None:
+            self.data.append(_begin_from(model, Path(start), is_full=settings.full))
         # A prompt longer than a pack is never cut: `_read` leaves it out.
         self.encoder = PromptEncoder(self.tokenizer, model=str(base), max_prompt_tokens=settings.pack_tokens)
         self._read(labels, mixture)
+        if not self.problems and not self.judgments:
+            raise InputError("no row of the training split is left; see --pack-tokens and --all-problems")
         self.attention = self._attention(model)
         self.num_tokens = settings.pack_tokens if self.attention == "flex" else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -122,6 +129,8 @@ class _Run:
         )
         self.model = model
         self.scorer, self.optimizer = accelerator.prepare(Scorer(model), optimizer)
+        # Before a checkpoint is taken up: the reference is the model that the training starts from.
+        self._set_references()
         self.num_steps = settings.num_steps or settings.num_epochs * sum(1 for _ in self._steps(num_epochs=1))
         if not self.num_steps:
             raise InputError("the training split is too small for one step; lower --batch-size")
@@ -161,6 +170,20 @@ class _Run:
             "dropped_too_long": num_long + num_long_rows,
         }
         self.report(", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in self.counts.items()))
+
+    @torch.no_grad()
+    def _set_references(self) -> None:
+        """Say of each preference how much likelier its target than its rejected text is to the model as it is now."""
+        places = [place for place, judgment in enumerate(self.judgments) if judgment.rejected is not None]
+        examples = [inputs.judgment_example(self.encoder, self.judgments[place]) for place in places]
+        place_of = {id(example): place for example, place in zip(examples, places, strict=True)}
+        self.scorer.eval()
+        for packed in inputs.packs(examples, self.settings.pack_tokens):
+            batch = self._batch(packed)
+            _, open_logits = self.scorer(batch.packed, batch.reads, batch.answers, batch.open_reads)
+            for example, margin in zip(packed, margins(batch, open_logits).tolist(), strict=True):
+                place = place_of[id(example)]
+                self.judgments[place] = replace(self.judgments[place], reference=margin)
 
     def _steps(self, *, num_epochs: int | None = None) -> Iterator[list[list[Example]]]:
         examples = inputs.stream(self.problems, self.judgments, self.encoder, self.settings, num_epochs=num_epochs)
@@ -258,6 +281,7 @@ class _Run:
             group["lr"] = rate
         totals = loss_weights([example for examples in packed for example in examples])
         factors = {"answer": 1.0, "ranking": settings.ranking_weight, "verdict": 1.0}
+        factors["preference"] = settings.preference_weight
         mine = packed[accelerator.process_index :: accelerator.num_processes]
         sums = dict.fromkeys(factors, torch.zeros((), device=accelerator.device))
         for number, examples in enumerate(mine, 1):
@@ -265,7 +289,7 @@ class _Run:
             # Gradients are exchanged once a step, at its last pack.
             with accelerator.no_sync(self.scorer) if number < len(mine) else nullcontext():
                 logits = self.scorer(batch.packed, batch.reads, batch.answers, batch.open_reads)
-                terms = loss_sums(batch, *logits)
+                terms = loss_sums(batch, *logits, beta=settings.preference_beta)
                 loss = sum(factors[name] * term / totals[name] for name, term in terms.items() if totals[name])
                 # Data-parallel training averages over the processes; the loss is a sum over them.
                 accelerator.backward(loss * accelerator.num_processes)
@@ -466,6 +490,22 @@ def _load(base: str | Path, settings: TrainSettings, device: torch.device) -> tu
     return tokenizer, adapted
 
 
+def _begin_from(model: Any, start: Path, *, is_full: bool) -> Row:
+    """Give a model the adapter of a scorer; what it was, for the record. With `is_full` it has been loaded already."""
+    if not is_full:
+        from peft import set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        try:
+            found: Any = set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
+        except (OSError, RuntimeError) as error:
+            why = str(error).strip().splitlines()[-1].strip()
+            raise ModelError(f"{start}: not an adapter of this base at this --rank ({why})") from error
+        if found.unexpected_keys:
+            raise ModelError(f"{start}: an adapter of another model (it has {found.unexpected_keys[0]})")
+    return {"file": start.name, "sha256": content_hash(_weights_hashes(start))}
+
+
 def _write_weights(model: Any, tokenizer: Any, folder: Path, base_name: str) -> None:
     """In bfloat16: the adapter alone, naming its base, or the whole model with its tokenizer."""
     folder.mkdir(exist_ok=True)
@@ -517,7 +557,7 @@ def _draw(out: Path) -> None:
     dev = [row for _, row in read_rows(out / "dev.jsonl")]
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name in ("answer_loss", "ranking_loss", "verdict_loss"):
+    for name in ("answer_loss", "ranking_loss", "verdict_loss", "preference_loss"):
         rows = [row for row in log if name in row]
         if rows:
             left.plot([row["step"] for row in rows], [row[name] for row in rows], label=name.replace("_", " "))

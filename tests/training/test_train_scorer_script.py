@@ -36,7 +36,7 @@ def test_a_scorer_from_one_command(base: Path, labels: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "large"], "Error: --preset large: not one of small, flame"),
+        (["--preset", "large"], "Error: --preset large: not one of small, flame, flame-rm, flame-opt-rm"),
         (["--mode", "both"], "Error: --mode both: not one of pointwise, joint, encoded-once"),
         (["--batch-size", "1000000"], "the training split is too small for one step; lower --batch-size"),
     ],

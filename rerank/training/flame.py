@@ -1,0 +1,68 @@
+"""FLAMe and FLAMe-RM (arXiv 2407.10817, sections 4.1 and 4.2) as stages that a killed run goes on with.
+
+    flame/    trained on the multitask mixture: examples-proportional, at most 65,536 of a task
+    rm/       FLAMe after 50 more steps on four sets of pairs in equal parts
+
+`scripts/flame.py` is the command; `tail_patch` holds the third recipe, FLAMe-Opt-RM.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rerank.run import RunFolder, Setting
+from rerank.store import file_hash, write_rows
+from rerank.training.files import data_files
+from rerank.training.mixture import Mixture, Weighting
+from rerank.training.presets import TrainSettings
+
+# FLAMe-RM's four sets by their names here, and sets of the same kinds from the judgment files where there is no hub:
+# help, mathematics, repaired programs, harmlessness.
+RM_TASKS = ("helpsteer_pair", "prm800k_pair", "commitpackft_pair", "hh_rlhf_harmless_pair")
+RM_STAND_INS = ("hh_helpful_base", "gsm8k_solution_pair", "bugsinpy_fix", "hh_harmless_base")
+
+
+def write_mixture(mixture: Mixture, path: Path, weighting: Weighting = "proportional") -> int:
+    """Write a mixture's rows; the number of them."""
+    return write_rows(path, (row.to_row() for row in mixture.rows(weighting)))
+
+
+def settle(out: Path, stage: str, options: Mapping[str, Any], files: Iterable[Path], *, free: Iterable[str]) -> None:
+    """Write a recipe's options and the hashes of what it reads into run.toml, or hold them against those there.
+
+    `free` are those that may change from call to call; what is None or a path is left out.
+    """
+    kept: dict[str, Setting] = {
+        key: value for key, value in options.items() if isinstance(value, str | int | float | bool)
+    }
+    kept |= {key: list(map(str, value)) for key, value in options.items() if isinstance(value, list) and value}
+    may_change = {key: kept.pop(key) for key in free if key in kept}
+    hashes: dict[str, Setting] = {"sha256": [file_hash(path) for path in data_files(files)]}
+    RunFolder(out).settle(stage, {**kept, **hashes}, free=may_change)
+
+
+def trained(
+    base: str | Path,
+    labels: Sequence[Path],
+    out: Path,
+    settings: TrainSettings,
+    *,
+    mixture: Sequence[Path],
+    start: Path | None = None,
+    base_name: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """The folder of the scorer that such a training leaves in `out`; one that is there already is not trained again.
+
+    A training that was begun with other settings or data is refused (ResumeError), as the trainer does.
+    """
+    from rerank import scorers
+    from rerank.training.trainer import train
+
+    scorer = out / "scorer"
+    if (scorer / scorers.CARD).exists():
+        report(f"{out}: trained already")
+        return scorer
+    train(base, labels, out, settings, mixture=mixture, start=start, base_name=base_name, report=report)
+    (out / "checkpoint.pt").unlink(missing_ok=True)  # as large as the model: nothing goes on from a finished training
+    return scorer

@@ -1,0 +1,250 @@
+"""FLAMe's three recipes: the rules of tail-patches against the paper's words, and each recipe whole on a tiny model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from recipes import run, write_judgments
+
+from rerank.errors import ModelError, SettingError
+from rerank.store import read_rows
+from rerank.training import tail_patch
+from rerank.training.presets import preset
+from rerank.training.tail_patch import CATEGORIES, GENERAL, OTHERS, Effect, Rules
+from rerank.training.trainer import train
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
+BEFORE = dict.fromkeys(CATEGORIES, 0.5)
+RULES = Rules()
+
+
+def effect(task: str = "t", *, before: dict | None = None, **gains: list[float] | float) -> Effect:
+    """An effect from gains by category; a number is one evaluation."""
+    start = before or BEFORE
+    rows = {name: [gain] if isinstance(gain, float) else gain for name, gain in gains.items()}
+    size = max(map(len, rows.values()), default=1)
+    after = tuple(
+        {name: start[name] + (rows[name][place] if name in rows else 0.0) for name in start} for place in range(size)
+    )
+    return Effect(task, start, after, 100)
+
+
+RATINGS = [
+    ([0.05, 0.05], 2, "significant and stable"),
+    ([0.03], 2, "significant by just the threshold"),
+    ([0.05, 0.005, 0.05], 1, "significant at the end, but it fell back on the way"),
+    ([-0.05, 0.02, 0.05], 2, "what the first half does is not looked at"),
+    ([0.029], 1, "slight"),
+    ([0.01], 1, "slight by just the threshold"),
+    ([0.009], 0, "nearly unchanged"),
+    ([0.0], 0, "unchanged"),
+    ([-0.029], 0, "slightly worse is no clear effect"),
+    ([-0.03], -1, "significantly worse"),
+    ([0.2, -0.1], -1, "the end counts"),
+]
+
+
+@pytest.mark.parametrize(("gains", "wanted", "_why"), RATINGS, ids=[row[2] for row in RATINGS])
+def test_rating_rules(gains: list[float], wanted: int, _why: str) -> None:
+    assert tail_patch.rating(effect(code=gains), "code", RULES) == wanted
+
+
+def test_what_was_not_measured_has_no_effect() -> None:
+    assert tail_patch.rating(Effect("t", {}, (), 3, "too long"), "code", RULES) == 0
+    assert tail_patch.rating(effect(before={"math": 0.5}, math=0.1), "code", RULES) == 0
+
+
+def test_the_papers_example() -> None:
+    """A task that is generally helpful and specific to Chat Hard and Safety weighs w_general + 2 w_specific."""
+    rules = Rules(thresholds=dict.fromkeys(CATEGORIES, 0.95) | {"chat": 0.53, "safety": 0.53})
+    helpful = effect("helpful", code=0.03, chat=0.04, safety=0.04)  # 2 + 2 + 2, and two thresholds crossed
+    plain = effect("plain", math=0.02)
+    found = tail_patch.bundles([helpful, plain], rules)
+    assert found == {
+        GENERAL: ("helpful",),
+        "code": (),
+        "math": (),
+        "factuality": (),
+        "chat": ("helpful",),
+        "safety": ("helpful",),
+        OTHERS: ("plain",),
+    }
+    assert tail_patch.task_weights(found, {}, rules) == {"helpful": 100_000 + 2 * 30_000, "plain": 3_000}
+
+
+def test_a_total_of_five_is_generally_helpful_and_four_is_not() -> None:
+    five, four = effect("five", code=0.1, math=0.1, chat=0.02), effect("four", code=0.1, math=0.1)
+    assert tail_patch.bundles([five, four], RULES)[GENERAL] == ("five",)
+
+
+def test_the_best_two_of_a_weak_category_have_a_fixed_weight() -> None:
+    before = {"code": 0.4, "math": 0.9, "factuality": 0.8, "chat": 0.5, "safety": 0.6}
+    effects = [
+        effect("best", before=before, code=0.10, math=0.1, chat=0.1),
+        effect("second", before=before, code=0.05),
+        effect("third", before=before, code=0.04),
+        effect("worse", before=before, code=-0.2, safety=-0.1),
+    ]
+    assert tail_patch.weak_categories(effects, RULES) == ("code", "chat", "safety")
+    top = tail_patch.top_tasks(effects, RULES)
+    assert top == {"code": ("best", "second"), "chat": ("best",), "safety": ()}
+    weights = tail_patch.task_weights(tail_patch.bundles(effects, RULES), top, RULES)
+    assert weights == {"best": 200_000, "second": 200_000, "third": 30_000, "worse": 3_000}
+    assert tail_patch.weak_categories(effects, Rules(weak=("math",))) == ("math",)
+    shown = tail_patch.table(effects, RULES)
+    assert shown.splitlines()[2].split()[:3] == ["best", "+10.0", "(+2)"]
+    assert "best of code" in shown
+
+
+def test_rules_name_their_mistakes() -> None:
+    with pytest.raises(SettingError, match="category codes: not one of code, math"):
+        Rules(thresholds={"codes": 0.5})
+    with pytest.raises(SettingError, match=r"--slight 0\.1: take a number from 0 to --significant"):
+        Rules(slight=0.1)
+
+
+def test_scores_pool_a_categorys_judgments_and_take_picks_into_code() -> None:
+    dev = {
+        "samples": {"pick_rate": 0.6, "pair_accuracy": 0.9},
+        "judgments": {
+            "bugsinpy_fix": {"num": 30, "accuracy": 0.5},
+            "sven_secure_pair": {"num": 10, "accuracy": 0.9},
+            "hh_helpful_base": {"num": 10, "accuracy": 0.4},
+            "pandalm_preference": {"num": 10, "accuracy": 0.6},
+            "halueval_span": {"num": 50, "accuracy": 0.0},  # open-ended: exact words, no agreement
+            "mlqe_post_edit": {"num": 50, "accuracy": 1.0},  # translation is no target
+        },
+    }
+    found = tail_patch.scores(dev)
+    assert found == {"code": pytest.approx((0.6 + 0.9 + 0.6) / 3), "chat": pytest.approx(0.5)}
+
+
+def test_a_reweighted_mixture_keeps_proportions_and_dev(tmp_path: Path) -> None:
+    rows = [{"task": task, "split": split} for task in ("a", "a", "b", "c") for split in ("train", "dev")]
+    tail_patch.write_rows(tmp_path / "m.jsonl", rows)
+    made = tail_patch.reweighted(tmp_path / "m.jsonl", {"a": 100_000, "b": 300_000, "gone": 5}, num_examples=40)
+    train_rows = [row for row in made if row["split"] == "train"]
+    assert [(row["task"], row["weight"]) for row in train_rows] == [("a", 5.0), ("a", 5.0), ("b", 30.0)]
+    assert sum(row["split"] == "dev" for row in made) == 4
+
+
+def test_how_many_examples_it_takes() -> None:
+    slow = [(0, {"code": 0.5}), (100, {"code": 0.6}), (200, {"code": 0.7})]
+    quick = [(0, {"code": 0.5}), (100, {"code": 0.75}), (200, {"code": 0.8})]
+    shown = tail_patch.comparison({"opt": quick, "proportional": slow}).splitlines()
+    assert shown[1].split() == ["opt", "200", "80.0", "80.0", "200", "100"]
+    assert shown[2].split() == ["proportional", "200", "70.0", "70.0", "never", "200"]
+
+
+# Whole recipes on a tiny model
+
+TASKS = {"hh_helpful_base", "bugsinpy_fix", "code_pair"}
+SMALL = ("--preset", "small", "--rank", 2, "--pack-tokens", 1024, "--batch-size", 8)
+
+
+@pytest.fixture(scope="module")
+def judgments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_judgments(tmp_path_factory.mktemp("judgments") / "files")
+
+
+@pytest.fixture(scope="module")
+def mixture(judgments: Path, labels: Path) -> Path:
+    path = judgments.parent / "mixture.jsonl.gz"
+    only = [part for task in TASKS for part in ("--only", task)]
+    result = run("build_mixture", "--judgments", judgments, "--labels", labels, "--out", path, *only)
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def test_training_goes_on_from_a_scorer(base: Path, labels: Path, tmp_path: Path) -> None:
+    settings = preset("small", num_steps=6, rank=2, pack_tokens=1024, batch_size=24, num_evaluations=1)
+    settings = replace(settings, learning_rate=0.02)
+    first = train(base, [labels], tmp_path / "first", settings)
+    second = train(base, [labels], tmp_path / "second", settings, start=first.folder)
+    begun = next(row for _, row in read_rows(tmp_path / "second" / "dev.jsonl"))
+    shipped = json.loads((first.folder / "scorer.json").read_text())["best_step"]
+    [ended] = [row for _, row in read_rows(tmp_path / "first" / "dev.jsonl") if row["step"] == shipped]
+    # Shipped weights are rounded, so the figures agree up to that.
+    assert begun["negative_log_likelihood"] == pytest.approx(ended["negative_log_likelihood"], abs=5e-3)
+    card = json.loads((second.folder / "scorer.json").read_text())
+    assert [entry["file"] for entry in card["data"]] == ["labels.jsonl", "scorer"]
+    with pytest.raises(ModelError, match="not an adapter of this base at this --rank"):
+        train(base, [labels], tmp_path / "third", replace(settings, rank=4), start=first.folder)
+
+
+def test_full_training_goes_on_from_a_model(base: Path, labels: Path, tmp_path: Path) -> None:
+    settings = preset("small", num_steps=4, pack_tokens=1024, batch_size=24, num_evaluations=1, full=True)
+    settings = replace(settings, learning_rate=0.003)
+    first = train(base, [labels], tmp_path / "first", settings)
+    train(base, [labels], tmp_path / "second", settings, start=first.folder)
+    begun = next(row for _, row in read_rows(tmp_path / "second" / "dev.jsonl"))
+    shipped = json.loads((first.folder / "scorer.json").read_text())["best_step"]
+    [ended] = [row for _, row in read_rows(tmp_path / "first" / "dev.jsonl") if row["step"] == shipped]
+    assert begun["negative_log_likelihood"] == pytest.approx(ended["negative_log_likelihood"], abs=2e-2)
+
+
+def test_flame_and_flame_rm_from_one_command(base: Path, judgments: Path, labels: Path, tmp_path: Path) -> None:
+    given = ("--base", base, "--judgments", judgments, "--labels", labels, "--out", tmp_path, *SMALL)
+    result = run("flame", *given, "--num-steps", 3, "--rm-steps", 2)
+    assert result.exit_code == 0, result.output
+    scorers = json.loads(result.stdout)
+    cards = {name: json.loads((Path(folder) / "scorer.json").read_text()) for name, folder in scorers.items()}
+    assert (cards["flame"]["num_steps"], cards["flame_rm"]["num_steps"]) == (3, 2)
+    assert cards["flame_rm"]["settings"]["batch_size"] == 8
+    assert cards["flame_rm"]["data"][1]["file"] == "scorer"
+    shown: dict[str, float] = {}
+    for _, row in read_rows(tmp_path / "rm_mixture.jsonl.gz"):
+        if row["split"] == "train":
+            shown[row["task"]] = shown.get(row["task"], 0) + row["weight"]
+    assert len(shown) == 4
+    assert len({round(size, 3) for size in shown.values()}) == 1, "four sets in equal parts"
+    # Again: nothing is trained, the same scorers are named.
+    changed = run("flame", *given, "--num-steps", 4, "--rm-steps", 2)
+    assert "num_steps = 3, this call 4" in str(changed.exception)
+    again = run("flame", *given, "--num-steps", 3, "--rm-steps", 2)
+    assert json.loads(again.stdout) == scorers
+    assert "trained already" in again.stderr
+    missing = run("flame", *given[:4], "--out", tmp_path / "x", "--rm-task", "nothing")
+    assert (missing.exit_code, "--rm-task nothing" in str(missing.exception)) == (1, True)
+
+
+def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Path, tmp_path: Path) -> None:
+    out = tmp_path / "opt"
+    steps = ("--start-steps", 1, "--patch-steps", 1, "--patch-evaluations", 1, "--final-steps", 1)
+    given = ("--base", base, "--mixture", mixture, "--labels", labels, "--out", out, *SMALL, *steps)
+    first = run("tail_patch", *given, "--worker", "1/2")
+    assert first.exit_code == 0, first.output
+    assert "2 of 3 tasks are done" in first.stdout
+    done = {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
+    assert len(done) == 2
+    result = run("tail_patch", *given, "--against", "proportional", "--threshold", "code=0.0")
+    assert result.exit_code == 0, result.output
+    assert {path.stem for path in (out / "tasks").iterdir()} == TASKS, "weights of tail-patches are not kept"
+    for name, changed in done.items():
+        assert (out / "tasks" / name).stat().st_mtime_ns == changed, "a task is patched once"
+    weights = json.loads((out / "weights.json").read_text())
+    assert set(weights["weights"]) == TASKS
+    assert set(weights["bundles"]["code"]) == TASKS, "every task reaches a share of 0"
+    rows = [row for _, row in read_rows(out / "opt.jsonl.gz") if row["split"] == "train"]
+    total = sum(row["weight"] for row in rows)
+    for task in TASKS:
+        share = sum(row["weight"] for row in rows if row["task"] == task) / total
+        assert share == pytest.approx(weights["weights"][task] / sum(weights["weights"].values()), rel=1e-3)
+    assert (out / "opt" / "scorer" / "scorer.json").exists()
+    assert "to proportional" in (out / "compare.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--worker", "9/8"], "--worker 9/8: write I/N"),
+        (["--worker", "2/2"], "worker 1 trains it, or give --start"),
+        (["--threshold", "code"], "--threshold code: write category=share"),
+        (["--against", "best"], "--against best: proportional or equal"),
+    ],
+)
+def test_mistakes_are_named(base: Path, mixture: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    result = run("tail_patch", "--base", base, "--mixture", mixture, "--out", tmp_path / "out", *SMALL, *arguments)
+    assert result.exit_code == 1
+    assert words in str(result.exception)

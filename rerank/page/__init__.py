@@ -169,7 +169,8 @@ def _suite(report: Report, suite: Suite) -> str:
         f"<section><h2>By {name} tests, {suite.num_problems:,} problems</h2>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Figures by {name} tests">'
         f"<table class='figures'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        f'<div class="charts">{charts.selectors(suite)}{charts.growth(suite)}</div></section>'
+        f'<div class="charts" tabindex="0" role="region" aria-label="Plots by {name} tests">'
+        f"{charts.selectors(suite)}{charts.growth(suite)}</div></section>"
     )
 
 

@@ -6,6 +6,7 @@ mend, said in one line; 130: interrupted, everything finished is kept.
 
 import functools
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rerank.records import Candidate, Problem
     from rerank.run import RunFolder
     from rerank.settings import GenerateSettings, ScoreSettings
+    from rerank.stages import Benchmark
 
 app = typer.Typer(
     name="rerank",
@@ -45,6 +47,8 @@ class TournamentName(StrEnum):
     round_robin = "round-robin"
     knockout = "knockout"
     swiss = "swiss"
+    top_2 = "top-2"
+    top_4 = "top-4"
 
 
 class Aggregation(StrEnum):
@@ -91,8 +95,24 @@ Weights = Annotated[Path | None, typer.Option(help="Local weights of the model: 
 AutoraterName = Annotated[
     str | None,
     typer.Option(
-        help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, "
-        "log-probability, examples. Default: rerank-0.5b, the shipped one."
+        help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
+        "examples, mbr-exec, majority-vote, codet, srank. Default: rerank-0.5b, the shipped one."
+    ),
+]
+Tests = Annotated[
+    str | None,
+    typer.Option(help="Tests that a model wrote: JSONL with `task_id`, `form` and `texts`, or CodeT's `samples`."),
+]
+TestWriter = Annotated[str | None, typer.Option(help="Model that is to write tests from the problems alone.")]
+Confidence = Annotated[
+    float, typer.Option(min=0.5, max=1.0, help="Sureness with which the guard replaces the generator's own choice.")
+]
+Greedy = Annotated[int | None, typer.Option(min=0, help="Index of each problem's sample at temperature 0, if any.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="Judge only where other evidence leaves the choice open, and no more than this: a number of programs, "
+        "or seconds such as 60s."
     ),
 ]
 ModeName = Annotated[
@@ -168,6 +188,11 @@ def run(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
+    tests: Tests = None,
+    test_writer: TestWriter = None,
+    confidence: Confidence = 0.9,
+    greedy: Greedy = None,
+    budget: Budget = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
     limit: Limit = None,
@@ -195,8 +220,9 @@ def run(
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
     options = _options("judge", weights, base_url)
+    evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy, budget)
     try:
-        stages.score(folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers)
+        stages.score(folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers, **evidence)
     except KeyboardInterrupt:
         if stages.num_ranked(folder):  # what is known so far is shown before the interrupt goes on
             typer.echo(report.table(stages.make_report(folder, chosen, num_workers=workers)))
@@ -252,6 +278,11 @@ def score(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
+    tests: Tests = None,
+    test_writer: TestWriter = None,
+    confidence: Confidence = 0.9,
+    greedy: Greedy = None,
+    budget: Budget = None,
     workers: Workers = None,
     limit: Limit = None,
 ) -> None:
@@ -260,7 +291,11 @@ def score(
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    stages.score(folder, chosen, found, scoring, options=_options("judge", weights, base_url), num_workers=workers)
+    options = _options("judge", weights, base_url)
+    evidence = _evidence(
+        folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
+    )
+    stages.score(folder, chosen, found, scoring, options=options, num_workers=workers, **evidence)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
 
 
@@ -476,6 +511,44 @@ def _score_settings(
     return ScoreSettings(
         autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed, votes
     )
+
+
+def _evidence(
+    folder: "RunFolder",
+    benchmark: "Benchmark",
+    tests: str | None,
+    test_writer: str | None,
+    backend: Backend,
+    base_url: str | None,
+    confidence: float,
+    greedy: int | None,
+    budget: str | None,
+) -> dict[str, Any]:
+    """What `stages.score` is to know beside the autorater's settings: written tests, and how to choose."""
+    from rerank import stages
+    from rerank.settings import SelectSettings, WriteSettings
+
+    if tests and test_writer:
+        raise typer.BadParameter("--tests and --test-writer exclude each other")
+    answers = None
+    if tests:
+        answers = stages.import_tests(folder, tests, benchmark)
+    elif test_writer:
+        writing = WriteSettings(test_writer, backend=backend.value)
+        answers = stages.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
+    return {"answers": answers, "select": SelectSettings(confidence, greedy, **_limits(budget))}
+
+
+def _limits(budget: str | None) -> dict[str, Any]:
+    """`200` or `60s` as SelectSettings has them."""
+    match = re.fullmatch(r"(\d+)(s?)", budget or "0")
+    if not match:
+        raise typer.BadParameter(
+            f"--budget {budget}: a number of programs, or of seconds with an s behind it, is wanted"
+        )
+    if budget is None:
+        return {}
+    return {"max_seconds": float(match[1])} if match[2] else {"max_judgments": int(match[1])}
 
 
 def _generate_settings(

@@ -8,7 +8,7 @@ stay. A model is loaded only when there is something left to ask.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
@@ -83,9 +83,18 @@ def judge_pointwise(
     scores: Journal,
     costs: Journal,
     passed: Passed,
+    wanted: Mapping[str, Set[str]] | None = None,
 ) -> Iterator[Ranking]:
-    """Yield each problem's ranking by score, those that the journal holds whole first; `load` only if need be."""
+    """Yield each problem's ranking by score, those that the journal holds whole first; `load` only if need be.
+
+    `wanted` are the only keys to be scored, by task_id; None: all.
+    """
     programs = {problem.task_id: _programs(groups[problem.task_id]) for problem in problems}
+    if wanted is not None:
+        programs = {
+            task_id: {key: program for key, program in each.items() if key in wanted.get(task_id, ())}
+            for task_id, each in programs.items()
+        }
     live = Live(passed, groups)
 
     def rank(problem: PublicProblem, bar: "tqdm | None" = None) -> Ranking:

@@ -425,6 +425,7 @@ def _attend_flex(
 @cache
 def _flex() -> Callable[..., torch.Tensor]:
     # Without a GPU the uncompiled form runs, forward only: enough to test the mask.
+    torch._dynamo.config.cache_size_limit = 64  # a kernel for each shape; past the limit it would run uncompiled
     compiled: Any = torch.compile(flex_attention, dynamic=False) if torch.cuda.is_available() else flex_attention
     return compiled
 

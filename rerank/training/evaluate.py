@@ -84,11 +84,14 @@ class DevScores:
                 programs.setdefault(name, []).extend(zip(example.programs, scores.log_odds, strict=True))
                 # Antisymmetric by construction: the other order says the same.
                 for verdict, value in zip(example.verdicts, scores.comparisons, strict=True):
-                    gain = _gain(example.programs[verdict.first], example.programs[verdict.second])
+                    gain = log_probability_gain(example.programs[verdict.first], example.programs[verdict.second])
                     pairs.append(ScoredPair(name, value, value, gain))
             elif example.pairs:
                 both = zip(example.pairs, scores.log_odds[::2], scores.log_odds[1::2], strict=True)
-                pairs += [ScoredPair(name, forward, -backward, _gain(*pair)) for pair, forward, backward in both]
+                pairs += [
+                    ScoredPair(name, forward, -backward, log_probability_gain(*pair))
+                    for pair, forward, backward in both
+                ]
             else:
                 judgments.setdefault(name, []).append(scores.is_right)
         return DevScores(
@@ -287,10 +290,15 @@ def _rows(problem: ScoredProblem, temperature: float) -> list[tuple[float, float
     return [(*row, 1 / len(rows)) for row in rows]
 
 
-def _gain(right: Label, wrong: Label) -> float | None:
+def log_probability_gain(right: Label, wrong: Label) -> float | None:
     """How much likelier the right program was to the generator of both, nats a token; None of two generators."""
     likely, less = right.mean_log_probability, wrong.mean_log_probability
     return None if likely is None or less is None or right.generator != wrong.generator else likely - less
+
+
+def pair_mode(trained: str) -> str:
+    """The mode of judging pairs that a mode of training teaches."""
+    return "encoded-once" if trained == "encoded-once" else "pairwise"
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

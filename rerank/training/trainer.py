@@ -37,7 +37,7 @@ from rerank.errors import InputError, ModelError, ResumeError
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
 from rerank.training import inputs
 from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights, margins
-from rerank.training.evaluate import DevScores, JudgedExample
+from rerank.training.evaluate import DevScores, JudgedExample, pair_mode
 from rerank.training.inputs import Example
 from rerank.training.presets import TrainSettings
 
@@ -351,9 +351,8 @@ class _Run:
         if self.accelerator.num_processes > 1:
             found = gather_object(found)
         scores = dict(found)
-        pair_mode = "encoded-once" if self.settings.mode == "encoded-once" else "pairwise"
         of_example = [(example, scores[number]) for number, example in enumerate(examples)]
-        return DevScores.collect(of_example, pair_mode=pair_mode)
+        return DevScores.collect(of_example, pair_mode=pair_mode(self.settings.mode))
 
     # Files
 

@@ -347,7 +347,7 @@ def test_reward_bench_2_scores_ties_apart() -> None:
 
 
 def test_the_twelve_benchmarks_of_flame() -> None:
-    assert (len(hub.FLAME), len(hub.ON_HUB)) == (12, 7)
+    assert (len(hub.FLAME), len(hub.ON_HUB)) == (12, 6)
     for name, benchmark in hub.BENCHMARKS.items():
         assert bool(benchmark.path) != bool(benchmark.repository), name
 

@@ -2,9 +2,9 @@
 
     cases = hub_cases("reward-bench")
 
-Seven are on the Hugging Face hub and read through `datasets`, on a host that reaches it. Five live in their authors'
-repositories in forms of their own: `hub_cases` says where; written as judgment rows (see `cases`), they are measured
-like any file. Converters are pure, and expect the fields that the sets' cards name.
+Six are on the Hugging Face hub and read through `datasets`, on a host that reaches it. The others live in their
+authors' repositories in forms of their own: `hub_cases` says where; written as judgment rows (see `cases`), they are
+measured like any file. Converters are pure, and expect the fields that the sets' cards name.
 
 None of these may be trained on; `rerank.training.registry.HELD_OUT` names those that the mixture could meet. FLAMe's
 one held-in benchmark is HelpSteer, of which the validation rows are measured: train only on its train rows.

@@ -6,7 +6,8 @@ from rerank.backends import Sampling
 from rerank.baselines import BASELINES
 from rerank.evidence.agreement import AGREEMENTS
 
-MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS)  # autoraters by name that need no model
+# Autoraters by name that need no model; the posterior takes a model's scores where there are some.
+MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, "posterior", "posterior+guard")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from rerank import judging, programs, scorers, selection, shipped
 from rerank.aggregation import AGGREGATES
 from rerank.autoraters import open_autorater
 from rerank.backends import Engine, EngineOptions
+from rerank.baselines import BASELINES
 from rerank.candidates import SHAPES
 from rerank.errors import InputError, SettingError
-from rerank.evidence import examples
+from rerank.evidence import examples, gathering
 from rerank.records import Candidate, PromptKind, PublicProblem, Ranking
 from rerank.run import KEYS
-from rerank.selection import Evidence
+from rerank.selection import NEED_TESTS, Evidence
 from rerank.settings import ScoreSettings
 from rerank.store import Journal, read_rows
 from rerank.tournaments import TOURNAMENTS
@@ -61,13 +62,20 @@ class Ranker:
 
     def _rank(self, problem: PublicProblem, candidates: list[Candidate]) -> Ranking:
         settings, groups = self.settings, {problem.task_id: candidates}
-        if settings.autorater == "examples":
+        if settings.autorater in BASELINES:
+            return selection.select(settings.autorater, problem, candidates, Evidence(seed=settings.seed))
+        if settings.autorater in NEED_TESTS:
+            raise SettingError(f"--autorater {settings.autorater}: needs written tests; rerank run --tests takes them")
+        if not settings.needs_model:
             with sandbox.Pool() as pool:
                 scores = examples.judge([problem], candidates, pool=pool, journal=_memory("examples"))
-            shares = selection.log_odds_by_key(scores.get(problem.task_id, ()))
-            return selection.select("examples", problem, candidates, Evidence(examples=shares, seed=settings.seed))
-        if not settings.needs_model:
-            return selection.select(settings.autorater, problem, candidates, Evidence(seed=settings.seed))
+                tried = gathering.gather([problem], candidates, {}, pool=pool, journal=_memory("trials"))
+            evidence = Evidence(
+                examples=selection.log_odds_by_key(scores.get(problem.task_id, ())),
+                inputs=tried.inputs.get(problem.task_id),
+                seed=settings.seed,
+            )
+            return selection.select(settings.autorater, problem, candidates, evidence)
         if settings.mode == "pointwise":
             ranked = judging.judge_pointwise(
                 [problem], groups, self._load, scores=_memory("scores"), costs=_memory("costs"), passed={}

@@ -7,7 +7,8 @@ from rerank.baselines import BASELINES
 from rerank.errors import SettingError
 from rerank.evidence.agreement import AGREEMENTS
 
-MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS)  # autoraters by name that need no model
+# Autoraters by name that need no model; the posterior takes a model's scores where there are some.
+MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, "posterior", "posterior+guard")
 
 
 @dataclass(frozen=True, slots=True)

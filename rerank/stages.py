@@ -260,7 +260,7 @@ def _without_model(
             selection.select(name, problem.public, groups[problem.task_id], evidence[problem.task_id])
             for problem in problems
         ]
-        for name in (*MODEL_FREE, "posterior", "posterior+guard")
+        for name in MODEL_FREE
         if name not in left_out
     }
 

@@ -42,7 +42,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(help=__doc__)
 def fit(
     problems: Annotated[Path, typer.Option(help="Training problems, with split and group.")],
-    labels: Annotated[Path, typer.Option(help="Labelled programs of them.")],
+    labels: Annotated[list[Path], typer.Option(help="Labelled programs of them; repeatable.")],
     samples: Annotated[list[Path], typer.Option(help="Candidates of one generator; repeatable.")],
     work: Annotated[Path, typer.Option(help="Folder for the journals.")],
     scores: Annotated[Path | None, typer.Option(help="Folder of a training run, for the autorater's scores.")] = None,
@@ -55,7 +55,7 @@ def fit(
     dev = [problem for problem in load_problems(problems) if problem.task_id in group_of]
     if not dev:
         raise InputError("has no problem of the split dev", path=problems)
-    known = [label for label in read_labels([labels]) if label.task_id in group_of]
+    known = [label for label in read_labels(labels) if label.task_id in group_of]
     right = {(label.task_id, key): label.right for label in known if (key := program_key(label.program))}
     judged = _scores(scores, known) if scores else {}
     answers = _answers(tests or [], dev)
@@ -72,9 +72,12 @@ def fit(
             shares = examples.judge(public, drawn, pool=pool, journal=shown)
             tried = gathering.gather(public, drawn, answers, pool=pool, journal=trials)
             verdicts = _verdicts(shown)
+        # Another generator's samples were not judged, but for the few programs that both wrote.
+        own = {(each.task_id, each.key) for each in drawn if each.key is not None}
+        has_scores = sum(key in judged.get(task_id, {}) for task_id, key in own) > len(own) / 2
         evidence = {
             problem.task_id: Evidence(
-                scores=judged.get(problem.task_id, {}),
+                scores=judged.get(problem.task_id, {}) if has_scores else {},
                 examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
                 written=tried.written.get(problem.task_id),
                 inputs=tried.inputs.get(problem.task_id),
@@ -83,7 +86,7 @@ def fit(
         }
         found += fitting.instances(drawn, evidence, right, group_of, verdicts)
     regressions = posterior.fit([case for each in found for case in each.cases])
-    inputs = [problems, labels, *samples, *(tests or [])]
+    inputs = [problems, *labels, *samples, *(tests or [])]
     about = {
         "files": {path.name: file_hash(path)[:16] for path in inputs},
         "scores": str(scores.name) if scores else None,

@@ -21,12 +21,13 @@ from rerank import execution, metrics, stages
 from rerank.candidates import by_problem
 from rerank.errors import SettingError, one_line
 from rerank.evidence import ablation, fitting
+from rerank.evidence.agreement import AGREEMENTS
 from rerank.evidence.matrix import Tried
 from rerank.evidence.writers import read_answers
 from rerank.metrics import Estimate
 from rerank.posterior import default_of
 from rerank.problems import load_problems
-from rerank.records import Candidate
+from rerank.records import Candidate, Ranking
 from rerank.run import RunFolder
 from rerank.selection import Evidence
 from rerank.settings import SelectSettings
@@ -65,14 +66,15 @@ def main(
             kept = [each for group in groups.values() for each in group]
             both = execution.execute_plus(load_problems(plus), kept, journal=journal, workers=workers).plus
         judged["plus"] = {(each.task_id, each.index): one.passed for each, one in zip(kept, both, strict=True)}
-    rows = ablation.choices([problem.public for problem in problems], groups, evidence)
+    ranked = ablation.rankings([problem.public for problem in problems], groups, evidence)
+    rows = {name: {task_id: each.best for task_id, each in given.items()} for name, given in ranked.items()}
     if against not in rows:
         raise SettingError(f"--against {against}: this run has no such row; one of {', '.join(rows)}")
     out.mkdir(parents=True, exist_ok=True)
     seconds = {name: _seconds(ablation.ROWS[name], evidence.values()) for name in rows}
     text = "\n\n".join(
         f"By {name} tests, {len(problems)} problems:\n\n{_table(rows, groups, passed, against, seconds)}\n\n"
-        + _guard(rows, groups, passed, greedy)
+        f"With ties drawn at random: {_ties(ranked, passed)}.\n\n" + _guard(rows, groups, passed, greedy)
         for name, passed in judged.items()
     )
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
@@ -137,6 +139,19 @@ def _table(
     oracle = metrics.mean([float(each) for each in reachable])
     lines.append(f"| oracle | {100 * oracle.value:.1f} | {_range(oracle)} | | | | | |")
     return "\n".join(lines)
+
+
+def _ties(ranked: Mapping[str, Mapping[str, Ranking]], passed: Passed) -> str:
+    """pass@1 of the published selectors as their papers count it, where several candidates have the best value."""
+    found = []
+    for name, given in ranked.items():
+        if ablation.ROWS[name].selector in AGREEMENTS:
+            shares = []
+            for task_id, each in given.items():
+                best = [index for index, value in zip(each.order, each.values, strict=True) if value == each.values[0]]
+                shares.append(sum(passed[task_id, index] for index in best) / len(best))
+            found.append(f"{name} {100 * sum(shares) / len(shares):.1f}")
+    return ", ".join(found)
 
 
 def _guard(

@@ -84,6 +84,21 @@ def test_a_model_writes_the_tests(given, tmp_path, tiny_model):
     assert [json.loads(line)["form"] for line in lines] == ["chat"]
 
 
+def test_pick_by_what_candidates_do(tmp_path):
+    prompt = tmp_path / "problem.py"
+    prompt.write_text(ROWS[1]["prompt"])
+    files = []
+    for number, body in enumerate([WRONG[0], "    return x + 1\n", "    return 1 + x\n"]):
+        files.append(tmp_path / f"{number}.py")
+        files[-1].write_text(ROWS[1]["prompt"] + body.format(1))
+    for name in ("posterior", "majority-vote"):
+        result = rerank("pick", "--prompt", prompt, "--autorater", name, "--json", *files)
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["best"] == 1, "two that agree, and pass the example"
+    result = rerank("pick", "--prompt", prompt, "--autorater", "codet", *files)
+    assert (result.exit_code, "needs written tests" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,6 +1,6 @@
-"""One run's candidates, chosen by parts of the evidence: the rows of a table, on the same problems.
+"""One run's candidates, ranked by parts of the evidence: the rows of a table, on the same problems.
 
-    rows = choices(problems, groups, evidence)             # {"examples": {task_id: index}, "all": {...}, ...}
+    rows = rankings(problems, groups, evidence)             # {"examples": {task_id: Ranking}, "all": {...}, ...}
 
 A row names what it may look at; the posterior has a regression for each such set (see `rerank.posterior`). Rows without
 the docstring's examples see no input that was made from one either.
@@ -9,7 +9,7 @@ the docstring's examples see no input that was made from one either.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rerank.records import Candidate, PublicProblem
+from rerank.records import Candidate, PublicProblem, Ranking
 from rerank.selection import NEED_TESTS, Evidence, select
 
 Groups = Mapping[str, Sequence[Candidate]]
@@ -63,10 +63,10 @@ ROWS: dict[str, Row] = {
 }
 
 
-def choices(
+def rankings(
     problems: Sequence[PublicProblem], groups: Groups, evidence: Mapping[str, Evidence]
-) -> dict[str, dict[str, int]]:
-    """The index that each row chooses, by row and task_id. Rows are left out whose evidence the run has none of."""
+) -> dict[str, dict[str, Ranking]]:
+    """By row and task_id. Rows are left out whose evidence the run has none of."""
     given = evidence.values()
     has = {
         "scores": any(each.scores for each in given),
@@ -87,7 +87,7 @@ def choices(
         found[name] = {
             problem.task_id: select(
                 row.selector, problem, *row.seen(groups[problem.task_id], evidence[problem.task_id])
-            ).best
+            )
             for problem in problems
         }
     return found

@@ -7,7 +7,10 @@ from rerank.errors import MissingError
 # In an installed package they lie beside the modules, in a checkout under results/.
 _PLACES = (Path(__file__).parent / "data", Path(__file__).parent.parent / "results")
 CANDIDATES = "candidates/qwen2.5-coder-0.5b-instruct_humaneval_n10.jsonl.gz"
-SCORERS = {"rerank-0.5b": "scorer/qwen2.5-coder-0.5b"}  # by the name that --autorater takes
+SCORERS = {  # by the name that --autorater takes
+    "rerank-0.5b": "scorer/qwen2.5-coder-0.5b",
+    "rerank-1.5b": "scorer/qwen2.5-coder-1.5b",
+}
 DEFAULT_AUTORATER = "rerank-0.5b"
 
 

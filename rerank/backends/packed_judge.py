@@ -5,13 +5,13 @@
     for answers in judge.contest_log_odds(contests): ...     # encoded-once: programs, then any number of pairs
 
 With dense attention (CPU) a group's prompts are a batch of their own: its numbers do not depend on other groups at all.
-With flex (CUDA) groups fill packs of `max_tokens`, always padded to that length, so that the same matrix kernels run;
-numbers then depend on the rest of the pack by rounding only. On out-of-memory `max_tokens` is halved, for good.
+With flex (CUDA) groups fill packs of `max_tokens`, padded to quarters of that length; numbers then depend on the rest
+of the pack by rounding only. On out-of-memory `max_tokens` is halved, for good.
 """
 
 import gc
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,40 +79,42 @@ class PackedJudge:
             yield from self._retried(window, self._group, self._answer)
 
     def contest_log_odds(self, contests: Iterable[Contest]) -> Iterator[ContestLogOdds]:
-        for window in self._windows(contests, lambda contest: self._linked(contest.prompts)):
-            yield from self._retried(window, lambda contest: self._linked(contest.prompts), self._contend)
+        for window in self._windows(contests, self._linked):
+            yield from self._retried(window, self._linked, self._contend)
 
     # Windows: what is computed together
 
-    def _windows(self, items: Iterable[Any], encode: Any) -> Iterator[list[Any]]:
-        """With flex attention as many items as fit one pass, else one at a time."""
-        window: list[Any] = []
+    def _windows(self, items: Iterable[Any], lay_out: Callable[[Any], _Group]) -> Iterator[list[tuple[Any, _Group]]]:
+        """With flex attention as many items as fit one pass, else one at a time; each with its layouts."""
+        window: list[tuple[Any, _Group]] = []
         size = 0
         for item in items:
-            length = 0
-            if self._attention == "flex":
-                length = encode(item).num_tokens
-                if window and size + length > self._max_tokens:
-                    yield window
-                    window, size = [], 0
-            elif window:
+            group = lay_out(item)
+            is_full = self._attention == "dense" or size + group.num_tokens > self._max_tokens
+            if window and is_full:
                 yield window
-                window = []
-            window.append(item)
-            size += length
+                window, size = [], 0
+            window.append((item, group))
+            size += group.num_tokens
         if window:
             yield window
 
-    def _retried(self, window: list[Any], encode: Any, judge: Any) -> list[Any]:
+    def _retried(
+        self,
+        window: list[tuple[Any, _Group]],
+        lay_out: Callable[[Any], _Group],
+        judge: Callable[[list[Any], list[_Group]], list[Any]],
+    ) -> list[Any]:
+        items, groups = [item for item, _ in window], [group for _, group in window]
         while True:
             try:
                 with block_mask.running_packs(self._model):
-                    return judge(window, [encode(item) for item in window])
+                    return judge(items, groups)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 reached = error
-            longest = max((len(prompt.tokens) for item in window for prompt in encode(item).encoded), default=0)
+            longest = max((len(prompt.tokens) for group in groups for prompt in group.encoded), default=0)
             if self._max_tokens <= max(longest, 2 * block_mask.TILE):
                 raise ModelError(
                     f"{self._name}: not enough memory for one prompt of {longest} tokens; "
@@ -123,6 +125,7 @@ class PackedJudge:
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+            groups = [lay_out(item) for item in items]
 
     # Encoding
 
@@ -133,8 +136,9 @@ class PackedJudge:
         laid = tuple((part, layouts.tree([tokens[index] for index in part.members])) for part in split)
         return _Group(encoded, tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked), laid)
 
-    def _linked(self, asked: Sequence[Prompt]) -> _Group:
+    def _linked(self, contest: Contest) -> _Group:
         """In one part, however large: a pair may be any two of its programs."""
+        asked = contest.prompts
         encoded = tuple(self._encoder.encode(prompt) for prompt in asked)
         tokens = [prompt.tokens for prompt in encoded]
         [part] = layouts.parts(tokens, max_tokens=sum(map(len, tokens))) if tokens else [Part((), ())]
@@ -194,13 +198,11 @@ class PackedJudge:
             yield pack
 
     def _padded(self, num_tokens: int) -> int | None:
-        """Few lengths, since FlexAttention compiles for each."""
+        """A few lengths, since FlexAttention compiles for each: quarters of the budget."""
         if self._attention == "dense":
             return None
-        if num_tokens > self._max_tokens:
-            step = max(self._max_tokens // 4, 1)
-            num_tokens = -(-num_tokens // step) * step
-        return -(-max(num_tokens, self._max_tokens) // block_mask.TILE) * block_mask.TILE
+        step = max(self._max_tokens // 4 // block_mask.TILE, 1) * block_mask.TILE
+        return -(-num_tokens // step) * step
 
     def _verdicts(
         self, memory: block_mask.Memory, groups: Sequence[_Group], pairs: Sequence[Sequence[tuple[int, int]]]
@@ -225,7 +227,7 @@ class PackedJudge:
                 memory,
                 [(asked[at][0], asked[at][1][slice_]) for at, slice_ in taken],
                 question=question,
-                num_tokens=self._padded(0),
+                num_tokens=self._padded(len(question) * sum(slice_.stop - slice_.start for _, slice_ in taken)),
             )
             states = block_mask.hidden_states(self._model, packed)[packed.ends].float()
             log_odds = self._log_odds(states, [ids] * len(states))

@@ -56,7 +56,7 @@ class TrainSettings:
 
 
 # `small`: a 0.5B scorer in minutes. Rank 8 on every linear layer of Qwen2.5-0.5B is 4.4 M weights, 8.4 MiB in bfloat16;
-# rank 16 would be 16.8 MiB. Seven runs of seven learned at 7e-4; at 1e-3, with a third of this warm-up, one of three did not.
+# rank 16 would be 16.8 MiB. At 7e-4 seven runs of seven learned; at 1e-3, with a third of the warm-up, two of three.
 # `flame`: what FLAMe publishes (arXiv 2407.10817): every weight trained, 30,000 steps of 32 examples, learning rate
 # 1e-4, dropout 0.05. The schedule is ours. Its dropout is inside the network; the models that we train have none to
 # turn on, so it acts only where an adapter is trained instead (full=False).

@@ -65,8 +65,25 @@ class Backend(StrEnum):
 
 
 # An option that several commands share is defined once.
+def _benchmarks() -> list[str]:
+    from rerank.problems import BENCHMARKS
+
+    return list(BENCHMARKS)
+
+
+def _autoraters() -> list[str]:
+    from rerank.settings import MODEL_FREE
+    from rerank.shipped import SCORERS
+
+    return [*SCORERS, *MODEL_FREE]
+
+
 Problems = Annotated[
-    str, typer.Option(help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.")
+    str,
+    typer.Option(
+        help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.",
+        autocompletion=_benchmarks,
+    ),
 ]
 Candidates = Annotated[
     str | None,
@@ -96,7 +113,8 @@ AutoraterName = Annotated[
     str | None,
     typer.Option(
         help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
-        "examples, mbr-exec, majority-vote, codet, srank. Default: rerank-0.5b, the shipped one."
+        "examples, mbr-exec, majority-vote, codet, srank. Default: rerank-0.5b, the shipped one.",
+        autocompletion=_autoraters,
     ),
 ]
 Tests = Annotated[
@@ -318,10 +336,13 @@ def execute(
     typer.echo(f"{right} of {len(found)} candidates passed; outcomes in {folder.path / 'outcomes.jsonl'}")
 
 
-@app.command(name="report", epilog="Example: rerank report runs/first")
+@app.command(name="report", epilog="Example: rerank report runs/first --html report.html")
 @_guarded
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A run folder with candidates, outcomes and rankings.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write one HTML file to browse: figures, programs, outcomes.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the table of a run and write report.json, report.md and the plots into its folder."""
@@ -329,7 +350,11 @@ def report_command(
 
     opened, chosen, _ = _candidates_at_hand(folder, None, None, None)
     made = stages.make_report(opened, chosen)
+    if html:
+        stages.write_page(opened, chosen, made, html)
     _print(report.to_json(made) if as_json else report.table(made), opened, quiet=as_json)
+    if html and not as_json:
+        typer.echo(f"         {html}", err=True)
 
 
 @app.command(epilog="Example: rerank evaluate samples.jsonl --k 1,10")

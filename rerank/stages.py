@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import sandbox
 from rerank import candidates as candidate_files
-from rerank import early, execution, generators, judging, posterior, selection
+from rerank import early, execution, generators, judging, page, posterior, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
 from rerank.autoraters import AUTORATERS, backend_for, open_autorater
@@ -424,7 +424,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
-    selector = next((name for name in AUTORATERS if name in rankings), None)
+    selector = next((name for name in reversed(AUTORATERS) if name in rankings), None)  # pointwise comes with others
     comparisons: dict[str, list[Comparison]] = {}
     if selector and selector != "pointwise":
         comparisons[selector] = [each for of_task in load_comparisons(folder).values() for each in of_task]
@@ -441,6 +441,37 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     )
     write_report(found, folder.path)
     return found
+
+
+def write_page(folder: RunFolder, problems: Sequence[Problem], report: Report, path: Path) -> None:
+    """Write one self-contained HTML file that shows the run: the figures of `report`, and every problem it counts."""
+    candidates = load_candidates(folder, problems)
+    rankings = _load_rankings(folder, {problem.task_id for problem in problems})
+    timeout_s = folder.settings("execute")["timeout_s"]
+    groups = by_problem(candidates)
+    with folder.journal("outcomes") as journal:  # all there: `report` was made of them
+        limits = sandbox.Limits(timeout_s=timeout_s)
+        has_extra = any(suite.tests == "plus" for suite in report.suites)
+        run: Any = execution.execute_plus if has_extra else execution.execute
+        found = run(problems, candidates, journal=journal, limits=limits)
+    by_tests = {"base": found.base, "plus": found.plus} if has_extra else {"base": found}
+    places = {(each.task_id, each.index): place for place, each in enumerate(candidates)}
+    ranked = {name: {ranking.task_id: ranking for ranking in given} for name, given in rankings.items()}
+    verdicts = load_comparisons(folder) if {"pairwise", "encoded-once"} & set(rankings) else {}
+    judged = [
+        page.JudgedProblem(
+            problem,
+            group := sorted(groups[problem.task_id], key=lambda each: each.index),
+            {name: [given[places[each.task_id, each.index]] for each in group] for name, given in by_tests.items()},
+            {name: given[problem.task_id] for name, given in ranked.items()},
+            verdicts.get(problem.task_id, []),
+        )
+        for problem in problems
+        if problem.task_id in groups and all(problem.task_id in given for given in ranked.values())
+    ]
+    score = folder.settings("score")
+    judge = str(score["mode"] if "mode" in score else score["autorater"])
+    path.write_text(page.render(report, judged, judge=judge, title=str(folder.path)), encoding="utf-8", newline="\n")
 
 
 def num_ranked(folder: RunFolder) -> int:
@@ -480,7 +511,7 @@ def _costs(folder: RunFolder, selectors: Iterable[str]) -> dict[str, Cost]:
     """What each selector's evidence took, as far as the folder's journal knows."""
     with folder.journal("costs") as journal:
         rows = list(journal.rows.values())
-    models = {"pointwise", "pairwise"}
+    models = set(AUTORATERS)
     needs = {name: {"trials"} for name in AGREEMENTS} | {name: {name} for name in ("examples", *models)}
     needs |= {name: {"examples", "trials", "pointwise"} for name in ("posterior", "posterior+guard")}
     found = {}

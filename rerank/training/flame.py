@@ -64,5 +64,6 @@ def trained(
         report(f"{out}: trained already")
         return scorer
     train(base, labels, out, settings, mixture=mixture, start=start, base_name=base_name, report=report)
-    (out / "checkpoint.pt").unlink(missing_ok=True)  # as large as the model: nothing goes on from a finished training
+    for name in ("checkpoint.pt", "best.pt"):  # perhaps larger than the model: nothing goes on from a finished training
+        (out / name).unlink(missing_ok=True)
     return scorer

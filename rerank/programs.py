@@ -40,6 +40,7 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _ODD_SPACES = {0xA0: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 _MAX_STARTS = 40  # lines tried as the first line of code among prose
 _MAX_TRIMS = 60  # parse errors walked back through to find where code ends
+_MAX_BLOCKS = 20  # fenced blocks looked at: a model that repeats itself writes hundreds
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def _fenced(problem: PublicProblem, text: str) -> Iterator[_Reading]:
     before, blocks = _split_fences(text)
     if not blocks:
         return
-    chosen = [b for b in blocks if b.language in _PYTHON_FENCES] or blocks
+    chosen = ([b for b in blocks if b.language in _PYTHON_FENCES] or blocks)[:_MAX_BLOCKS]
     for block in chosen:
         for reading in _whole(problem, _dedent(block.code), ()):
             helpers = _helpers(reading.program, [_dedent(b.code) for b in chosen if b is not block])

@@ -51,6 +51,12 @@ class Aggregation(StrEnum):
     bradley_terry = "bradley-terry"
 
 
+class Form(StrEnum):
+    evalplus = "evalplus"
+    humaneval = "humaneval"
+    bigcode = "bigcode"
+
+
 class Backend(StrEnum):
     auto = "auto"
     transformers = "transformers"
@@ -65,7 +71,8 @@ Problems = Annotated[
 Candidates = Annotated[
     str | None,
     typer.Option(
-        help="Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`; `-` is stdin."
+        help="Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`, or the files of "
+        "bigcode- and lm-evaluation-harness; `-` is stdin."
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first K problems.", metavar="K")]
@@ -284,6 +291,25 @@ def report_command(
     opened, chosen, _ = _candidates_at_hand(folder, None, None, None)
     made = stages.make_report(opened, chosen)
     _print(report.to_json(made) if as_json else report.table(made), opened, quiet=as_json)
+
+
+@app.command(epilog="Example: rerank export runs/first best.jsonl --form evalplus")
+@_guarded
+def export(
+    folder: Annotated[Path, typer.Argument(help="A run folder with rankings.")],
+    out: Annotated[Path, typer.Argument(help="The file to write.")],
+    form: Annotated[Form, typer.Option(help="Whose file: EvalPlus' (also ours), HumanEval's or bigcode's.")] = (
+        Form.evalplus
+    ),
+    selector: Annotated[str | None, typer.Option(help="Whose choice. Default: the run's autorater.")] = None,
+    best: Annotated[int, typer.Option(min=1, help="How many candidates of each problem, best first.")] = 1,
+) -> None:
+    """Write the chosen candidates as a file that another harness evaluates."""
+    from rerank import export as exporting
+    from rerank.run import RunFolder
+
+    written = exporting.export(RunFolder(folder), out, form=form.value, selector=selector, num_best=best)
+    typer.echo(f"{written} candidates in {out}")
 
 
 @app.command(epilog="Example: rerank evaluate samples.jsonl --k 1,10")

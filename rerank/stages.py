@@ -271,7 +271,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     Raises InputError where candidates, rankings or outcomes are missing.
     """
     candidates = load_candidates(folder, problems)
-    rankings = _load_rankings(folder, {problem.task_id for problem in problems})
+    rankings = load_rankings(folder, {problem.task_id for problem in problems})
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
@@ -300,7 +300,8 @@ def num_ranked(folder: RunFolder) -> int:
     return len({row["task_id"] for _, row in read_rows(path)}) if path.exists() else 0
 
 
-def _load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranking]]:
+def load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranking]]:
+    """Every selector's rankings of these problems. Raises InputError where the folder has none."""
     rankings: dict[str, list[Ranking]] = {}
     for _, row in read_rows(folder.path / "rankings.jsonl"):
         ranking = Ranking(**{**row, "order": tuple(row["order"]), "values": tuple(row["values"])})

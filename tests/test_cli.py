@@ -257,7 +257,7 @@ def test_help_loads_no_heavy_package():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-COMMANDS = ["run", "generate", "score", "execute", "report", "evaluate", "pick", "serve", "doctor"]
+COMMANDS = ["run", "generate", "score", "execute", "report", "export", "evaluate", "pick", "serve", "doctor"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -103,6 +103,12 @@ AutoraterName = Annotated[
 ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
+Cluster = Annotated[
+    str | None, typer.Option(help="Do the work on a Ray cluster: ray (this machine's), or ray://HOST:PORT.")
+]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, help="Copies of the model on the cluster. Default: one a GPU, or one a node.")
+]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Programs executed at a time. Default: by the host.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -167,6 +173,8 @@ def run(
     weights: Weights = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
+    cluster: Cluster = None,
+    replicas: Replicas = None,
     limit: Limit = None,
     out: Out = None,
     fresh: Fresh = False,
@@ -178,6 +186,7 @@ def run(
 
     if candidates and generator:
         raise typer.BadParameter("--candidates and --generator exclude each other")
+    executor = _executor(cluster)
     scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
     sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
     source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
@@ -185,15 +194,17 @@ def run(
     benchmark = stages.open_problems(folder, problems, limit=limit)
     chosen = benchmark.chosen
     if sampling:
-        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
+        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url, cluster, replicas))
     else:
         found = stages.import_candidates(folder, str(source), benchmark)
     if sampling or candidates:  # what the shipped candidates lost to extraction stands in the report
         _warn(found, chosen)
-    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
-    options = _options("judge", weights, base_url)
+    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
+    options = _options("judge", weights, base_url, cluster, replicas)
     try:
-        stages.score(folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers)
+        stages.score(
+            folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers, executor=executor
+        )
     except KeyboardInterrupt:
         if stages.num_ranked(folder):  # what is known so far is shown before the interrupt goes on
             typer.echo(report.table(stages.make_report(folder, chosen, num_workers=workers)))
@@ -218,6 +229,8 @@ def generate(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
+    cluster: Cluster = None,
+    replicas: Replicas = None,
     limit: Limit = None,
     fresh: Fresh = False,
 ) -> None:
@@ -229,7 +242,7 @@ def generate(
     chosen = stages.open_problems(folder, problems, limit=limit).chosen
     sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
     assert sampling is not None
-    found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
+    found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url, cluster, replicas))
     _warn(found, chosen)
     typer.echo(f"{len(found)} candidates in {folder.path / 'candidates.jsonl'}")
 
@@ -249,6 +262,8 @@ def score(
     base_url: BaseUrl = None,
     weights: Weights = None,
     workers: Workers = None,
+    cluster: Cluster = None,
+    replicas: Replicas = None,
     limit: Limit = None,
 ) -> None:
     """Judge the candidates and rank them, by the autorater and by every selector that needs no model."""
@@ -256,7 +271,8 @@ def score(
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
-    stages.score(folder, chosen, found, scoring, options=_options("judge", weights, base_url), num_workers=workers)
+    options = _options("judge", weights, base_url, cluster, replicas)
+    stages.score(folder, chosen, found, scoring, options=options, num_workers=workers, executor=_executor(cluster))
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
 
 
@@ -268,13 +284,14 @@ def execute(
     candidates: Candidates = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
+    cluster: Cluster = None,
     limit: Limit = None,
 ) -> None:
     """Run every candidate under the hidden tests, in the sandbox."""
     from rerank import stages
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
-    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
+    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=_executor(cluster))
     right = sum((passed.plus or passed.base).values())
     typer.echo(f"{right} of {len(found)} candidates passed; outcomes in {folder.path / 'outcomes.jsonl'}")
 
@@ -496,10 +513,25 @@ def _generate_settings(
     return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value)
 
 
-def _options(purpose: Any, weights: Path | None, base_url: str | None) -> "EngineOptions":
+def _options(
+    purpose: Any, weights: Path | None, base_url: str | None, cluster: str | None = None, replicas: int | None = None
+) -> "EngineOptions":
     from rerank.backends import EngineOptions
 
-    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url)
+    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url, cluster=cluster, replicas=replicas)
+
+
+def _executor(cluster: str | None) -> str:
+    """Where programs run: a name in `sandbox.pool.EXECUTORS`; the cluster is joined if there is to be one."""
+    if cluster is None:
+        return "local"
+    from rerank.backends import require_ray
+
+    require_ray()
+    from rerank.backends import ray_cluster
+
+    ray_cluster.connect(cluster)
+    return "ray"
 
 
 def _open_folder(

@@ -130,6 +130,7 @@ def execute(
     *,
     timeout_s: float = 3.0,
     num_workers: int | None = None,
+    executor: str = "local",
 ) -> Passed:
     """Run every candidate under the hidden tests, and under the extra ones where every problem has some."""
     limits = sandbox.Limits(timeout_s=timeout_s)
@@ -137,7 +138,7 @@ def execute(
     has_extra = all(problem.extra_test is not None for problem in problems)
     run: Any = execution.execute_plus if has_extra else execution.execute
     with folder.journal("outcomes") as journal:
-        found = run(problems, candidates, journal=journal, limits=limits, workers=num_workers)
+        found = run(problems, candidates, journal=journal, limits=limits, workers=num_workers, executor=executor)
 
     def passed(outcomes: Sequence[sandbox.Outcome]) -> dict[tuple[str, int], bool]:
         return {(each.task_id, each.index): one.passed for each, one in zip(candidates, outcomes, strict=True)}
@@ -154,6 +155,7 @@ def score(
     options: EngineOptions | None = None,
     passed: Passed | None = None,
     num_workers: int | None = None,
+    executor: str = "local",
 ) -> dict[str, list[Ranking]]:
     """Rank by the autorater and by every selector that needs no model; write the rankings in the problems' order.
 
@@ -165,7 +167,7 @@ def score(
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
     folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     groups = by_problem(candidates)
-    with sandbox.Pool(workers=num_workers) as pool, folder.journal("examples") as journal:
+    with sandbox.Pool(workers=num_workers, executor=executor) as pool, folder.journal("examples") as journal:
         shares = examples.judge((problem.public for problem in problems), candidates, pool=pool, journal=journal)
     judged: dict[str, Ranking] = {}
     try:

@@ -18,6 +18,8 @@ from servers import FakeUpstream, chat_answer, serving, text_answer
 from typer.testing import CliRunner
 
 from rerank.cli import app
+from rerank.errors import MissingError, ModelError, WorkerError
+from rerank.picking import Ranker
 from rerank.server import gate
 from rerank.server.judging import Task, find_problem, read_task
 
@@ -391,6 +393,31 @@ def test_a_model_in_this_process_samples(tiny_model):
         ]:
             with pytest.raises(openai.BadRequestError, match=words):
                 openai_client.chat.completions.create(**{**asked, **changes})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (MissingError("http://judge: no answer in 5 tries"), 502, "no answer in 5 tries"),
+        (ModelError("m: not enough memory for one prompt"), 400, "not enough memory"),
+        (WorkerError("a secret of ours"), 500, "its log says where"),
+    ],
+)
+def test_a_judge_that_fails_is_said_and_the_server_lives(monkeypatch, error, status, words):
+    rank_many = Ranker.rank_many
+
+    def failing(self, tasks):
+        if any("boom" in problem.prompt for problem, _ in tasks):
+            raise error
+        return rank_many(self, tasks)
+
+    monkeypatch.setattr(Ranker, "rank_many", failing)
+    with serving() as url:
+        broken = httpx.post(f"{url}/v1/rerank", json={"query": "boom", "documents": ["x"]})
+        assert broken.status_code == status
+        assert words in broken.json()["error"]["message"]
+        assert "secret" not in broken.text
+        assert httpx.post(f"{url}/v1/rerank", json={"query": PROMPT, "documents": ["x"]}).status_code == 200
 
 
 def test_nothing_is_executed_unless_asked_for(monkeypatch):

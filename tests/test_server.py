@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import openai
@@ -503,3 +504,11 @@ def test_a_prompt_in_the_middle_of_a_body_belongs_to_its_continuations():
     problem, [candidate] = read_task(task)
     assert problem.prompt_kind == "text"
     assert candidate.program == "def f(x):\n    y = 2 * x\n    return y\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_under_load_nothing_is_lost_or_crossed():
+    script = Path(__file__).parent.parent / "scripts" / "bench_server.py"
+    done = subprocess.run([sys.executable, script, "--clients", "16", "--seconds", "5"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

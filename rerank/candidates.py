@@ -231,14 +231,14 @@ def _split_codet(
         samples, prompt = row["samples"], row.get("prompt")
         if not isinstance(samples, list) or not isinstance(prompt, str):
             raise InputError("samples is to be a list, beside prompt, a text", path=path, line=line)
-        task_id = row.get("task_id") or _match_prompt(prompt, problems)
+        task_id = row.get("task_id") or match_prompt(prompt, problems)
         if task_id is None:
             raise InputError("the prompt's function is no problem's entry point", path=path, line=line)
         for sample in samples:
             yield line, {"task_id": task_id, "completion": sample}
 
 
-def _match_prompt(prompt: str, problems: Sequence[Problem]) -> str | None:
+def match_prompt(prompt: str, problems: Sequence[Problem]) -> str | None:
     """The problem that a prompt is a version of: the same last function, and of several the one with closest words."""
     entry_points = {problem.entry_point for problem in problems}
     names = [name for name in re.findall(r"^def +(\w+)", prompt, re.M) if name in entry_points]

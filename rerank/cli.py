@@ -6,6 +6,7 @@ mend, said in one line; 130: interrupted, everything finished is kept.
 
 import functools
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rerank.records import Candidate, Problem
     from rerank.run import RunFolder
     from rerank.settings import GenerateSettings, ScoreSettings
+    from rerank.stages import Benchmark
 
 app = typer.Typer(
     name="rerank",
@@ -37,12 +39,15 @@ app = typer.Typer(
 class Mode(StrEnum):
     pointwise = "pointwise"
     pairwise = "pairwise"
+    encoded_once = "encoded-once"
 
 
 class TournamentName(StrEnum):
     round_robin = "round-robin"
     knockout = "knockout"
     swiss = "swiss"
+    top_2 = "top-2"
+    top_4 = "top-4"
 
 
 class Aggregation(StrEnum):
@@ -65,8 +70,25 @@ class Backend(StrEnum):
 
 
 # An option that several commands share is defined once.
+def _benchmarks() -> list[str]:
+    from rerank.problems import BENCHMARKS
+
+    return list(BENCHMARKS)
+
+
+def _autoraters() -> list[str]:
+    from rerank.settings import MODEL_FREE
+    from rerank.shipped import SCORERS
+
+    return [*SCORERS, *MODEL_FREE]
+
+
 Problems = Annotated[
-    str, typer.Option(help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.")
+    str,
+    typer.Option(
+        help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.",
+        autocompletion=_benchmarks,
+    ),
 ]
 Candidates = Annotated[
     str | None,
@@ -96,11 +118,34 @@ Weights = Annotated[Path | None, typer.Option(help="Local weights of the model: 
 AutoraterName = Annotated[
     str | None,
     typer.Option(
-        help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, "
-        "log-probability, examples. Default: rerank-0.5b, the shipped one."
+        help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
+        "examples, mbr-exec, majority-vote, codet, srank. Default: rerank-0.5b, the shipped one.",
+        autocompletion=_autoraters,
     ),
 ]
-ModeName = Annotated[Mode, typer.Option(help="Judge programs one at a time, or two at a time in a tournament.")]
+Tests = Annotated[
+    str | None,
+    typer.Option(help="Tests that a model wrote: JSONL with `task_id`, `form` and `texts`, or CodeT's `samples`."),
+]
+TestWriter = Annotated[str | None, typer.Option(help="Model that is to write tests from the problems alone.")]
+Confidence = Annotated[
+    float, typer.Option(min=0.5, max=1.0, help="Sureness with which the guard replaces the generator's own choice.")
+]
+Greedy = Annotated[int | None, typer.Option(min=0, help="Index of each problem's sample at temperature 0, if any.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="Judge only where other evidence leaves the choice open, and no more than this: a number of programs, "
+        "or seconds such as 60s."
+    ),
+]
+ModeName = Annotated[
+    Mode,
+    typer.Option(
+        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; or in a tournament for "
+        "which each program is read once."
+    ),
+]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
 Cluster = Annotated[
@@ -171,6 +216,11 @@ def run(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
+    tests: Tests = None,
+    test_writer: TestWriter = None,
+    confidence: Confidence = 0.9,
+    greedy: Greedy = None,
+    budget: Budget = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
     cluster: Cluster = None,
@@ -201,10 +251,10 @@ def run(
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
     options = _options("judge", weights, base_url, cluster, replicas)
+    evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy, budget)
+    given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": executor, **evidence}
     try:
-        stages.score(
-            folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers, executor=executor
-        )
+        stages.score(folder, chosen, found, scoring, passed=passed, **given)
     except KeyboardInterrupt:
         if stages.num_ranked(folder):  # what is known so far is shown before the interrupt goes on
             typer.echo(report.table(stages.make_report(folder, chosen, num_workers=workers)))
@@ -261,6 +311,11 @@ def score(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
+    tests: Tests = None,
+    test_writer: TestWriter = None,
+    confidence: Confidence = 0.9,
+    greedy: Greedy = None,
+    budget: Budget = None,
     workers: Workers = None,
     cluster: Cluster = None,
     replicas: Replicas = None,
@@ -272,7 +327,11 @@ def score(
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, tournament, aggregate, backend, seed)
     options = _options("judge", weights, base_url, cluster, replicas)
-    stages.score(folder, chosen, found, scoring, options=options, num_workers=workers, executor=_executor(cluster))
+    evidence = _evidence(
+        folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
+    )
+    given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": _executor(cluster), **evidence}
+    stages.score(folder, chosen, found, scoring, **given)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
 
 
@@ -296,10 +355,13 @@ def execute(
     typer.echo(f"{right} of {len(found)} candidates passed; outcomes in {folder.path / 'outcomes.jsonl'}")
 
 
-@app.command(name="report", epilog="Example: rerank report runs/first")
+@app.command(name="report", epilog="Example: rerank report runs/first --html report.html")
 @_guarded
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A run folder with candidates, outcomes and rankings.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write one HTML file to browse: figures, programs, outcomes.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the table of a run and write report.json, report.md and the plots into its folder."""
@@ -307,7 +369,11 @@ def report_command(
 
     opened, chosen, _ = _candidates_at_hand(folder, None, None, None)
     made = stages.make_report(opened, chosen)
+    if html:
+        stages.write_page(opened, chosen, made, html)
     _print(report.to_json(made) if as_json else report.table(made), opened, quiet=as_json)
+    if html and not as_json:
+        typer.echo(f"         {html}", err=True)
 
 
 @app.command(epilog="Example: rerank export runs/first best.jsonl --form evalplus")
@@ -500,6 +566,44 @@ def _score_settings(
     return ScoreSettings(
         autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed
     )
+
+
+def _evidence(
+    folder: "RunFolder",
+    benchmark: "Benchmark",
+    tests: str | None,
+    test_writer: str | None,
+    backend: Backend,
+    base_url: str | None,
+    confidence: float,
+    greedy: int | None,
+    budget: str | None,
+) -> dict[str, Any]:
+    """What `stages.score` is to know beside the autorater's settings: written tests, and how to choose."""
+    from rerank import stages
+    from rerank.settings import SelectSettings, WriteSettings
+
+    if tests and test_writer:
+        raise typer.BadParameter("--tests and --test-writer exclude each other")
+    answers = None
+    if tests:
+        answers = stages.import_tests(folder, tests, benchmark)
+    elif test_writer:
+        writing = WriteSettings(test_writer, backend=backend.value)
+        answers = stages.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
+    return {"answers": answers, "select": SelectSettings(confidence, greedy, **_limits(budget))}
+
+
+def _limits(budget: str | None) -> dict[str, Any]:
+    """`200` or `60s` as SelectSettings has them."""
+    match = re.fullmatch(r"(\d+)(s?)", budget or "0")
+    if not match:
+        raise typer.BadParameter(
+            f"--budget {budget}: a number of programs, or of seconds with an s behind it, is wanted"
+        )
+    if budget is None:
+        return {}
+    return {"max_seconds": float(match[1])} if match[2] else {"max_judgments": int(match[1])}
 
 
 def _generate_settings(

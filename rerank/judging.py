@@ -8,9 +8,9 @@ stay. A model is loaded only when there is something left to ask.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from tqdm import tqdm
@@ -83,9 +83,18 @@ def judge_pointwise(
     scores: Journal,
     costs: Journal,
     passed: Passed,
+    wanted: Mapping[str, Set[str]] | None = None,
 ) -> Iterator[Ranking]:
-    """Yield each problem's ranking by score, those that the journal holds whole first; `load` only if need be."""
+    """Yield each problem's ranking by score, those that the journal holds whole first; `load` only if need be.
+
+    `wanted` are the only keys to be scored, by task_id; None: all.
+    """
     programs = {problem.task_id: _programs(groups[problem.task_id]) for problem in problems}
+    if wanted is not None:
+        programs = {
+            task_id: {key: program for key, program in each.items() if key in wanted.get(task_id, ())}
+            for task_id, each in programs.items()
+        }
     live = Live(passed, groups)
 
     def rank(problem: PublicProblem, bar: "tqdm | None" = None) -> Ranking:
@@ -116,26 +125,47 @@ def judge_pairwise(
     tournament: Tournament,
     aggregate: Aggregate,
     seed: int,
+    stage: str,
+    scores: Journal,
     comparisons: Journal,
     costs: Journal,
     passed: Passed,
 ) -> Iterator[Ranking]:
-    """Play all problems' tournaments, the open rounds of all at a time; yield each ranking when its last is played."""
+    """Play all problems' tournaments, the open rounds of all at a time; yield each ranking when its last is played.
+
+    Pointwise scores that come with the comparisons seed the tournament; `stage` is the mode's name, for the costs.
+    """
     programs = {problem.task_id: _programs(groups[problem.task_id]) for problem in problems}
     verdicts: dict[str, list[Comparison]] = {problem.task_id: [] for problem in problems}
     for row in comparisons.rows.values():
         if row["task_id"] in verdicts:
             verdicts[row["task_id"]].append(Comparison(**row))
+    points: dict[str, dict[str, float | None]] = {problem.task_id: {} for problem in problems}
+    for row in scores.rows.values():
+        if row["task_id"] in points:
+            points[row["task_id"]][row["key"]] = row["log_odds"]
     live = Live(passed, groups)
     load = cache(load)
+
+    def choose(problem: PublicProblem, given: Mapping[str, float]) -> Sequence[tuple[str, str]]:
+        """The open round whole: see the head of this module. A score in the journal outlives one computed again."""
+        task_id = problem.task_id
+        progress = tournament(
+            list(programs[task_id]),
+            verdicts[task_id],
+            task_id=task_id,
+            seed=seed,
+            scores={**given, **points[task_id]},
+        )
+        return progress.rounds[-1] if progress.pending else ()
+
     waiting = list(problems)
     while waiting:
-        pairs: dict[str, list[tuple[str, str]]] = {}
+        asked = {}
         for problem in waiting:
             task_id = problem.task_id
-            progress = tournament(list(programs[task_id]), verdicts[task_id], task_id=task_id, seed=seed)
-            if progress.pending:
-                pairs[task_id] = _both_orders(progress.rounds[-1])
+            if pairs := choose(problem, {}):
+                asked[task_id] = pairs
                 continue
             ranking = selection.rank_pairwise(
                 problem,
@@ -144,29 +174,29 @@ def judge_pairwise(
                 tournament=tournament,
                 aggregate=aggregate,
                 seed=seed,
+                scores=points[task_id],
+                selector=stage,
             )
             yield live.note(ranking)
-        waiting = [problem for problem in waiting if problem.task_id in pairs]
+        waiting = [problem for problem in waiting if problem.task_id in asked]
         if not waiting:
             return
         autorater = load()
-        spent = Costs(costs, "pairwise", autorater.usage)
-        tasks = ((problem, pairs[problem.task_id], programs[problem.task_id]) for problem in waiting)
-        label = f"compare {sum(map(len, pairs.values()))} pairs"
-        with tqdm(autorater.compare_many(tasks), label, len(waiting), **BAR) as bar:
-            for problem, found in zip(waiting, bar, strict=True):
+        spent = Costs(costs, stage, autorater.usage)
+        tasks = ((problem, programs[problem.task_id], partial(choose, problem)) for problem in waiting)
+        label = f"compare {2 * sum(map(len, asked.values()))} pairs"
+        with tqdm(autorater.play_many(tasks), label, len(waiting), **BAR) as bar:
+            for problem, played in zip(waiting, bar, strict=True):
                 task_id = problem.task_id
-                comparisons.append(asdict(verdict) for verdict in found)
+                scores.append(asdict(score) for score in played.scores)
+                comparisons.append(asdict(verdict) for verdict in played.comparisons)
                 spent.note(task_id, len(verdicts[task_id]), autorater.usage)
-                asked = {(each.first, each.second) for each in verdicts[task_id]}
-                verdicts[task_id] += [each for each in found if (each.first, each.second) not in asked]
+                points[task_id] = {score.key: score.log_odds for score in played.scores} | points[task_id]
+                known = {(each.first, each.second) for each in verdicts[task_id]}
+                verdicts[task_id] += [each for each in played.comparisons if (each.first, each.second) not in known]
 
 
 def _programs(candidates: Sequence[Candidate]) -> dict[str, str]:
     """Key to program, of equal ones the first drawn, in the order of the keys: a batch that no relabelling changes."""
     first = {each.key: each.program for each in reversed(candidates) if each.key is not None}
     return {key: first[key] for key in sorted(distinct_keys(candidates))}
-
-
-def _both_orders(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [ordered for a, b in pairs for ordered in ((a, b), (b, a))]

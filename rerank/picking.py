@@ -14,7 +14,7 @@ from typing import IO, Any
 import sandbox
 from rerank import judging, programs, scorers, selection, shipped
 from rerank.aggregation import AGGREGATES
-from rerank.autoraters import AUTORATERS
+from rerank.autoraters import AUTORATERS, backend_for
 from rerank.backends import Engine, EngineOptions, open_engine
 from rerank.candidates import SHAPES
 from rerank.errors import InputError, MissingError, SettingError, WorkerError
@@ -78,6 +78,8 @@ class Ranker:
                 tournament=TOURNAMENTS[settings.tournament],
                 aggregate=AGGREGATES[settings.aggregate],
                 seed=settings.seed,
+                stage=settings.mode,
+                scores=_memory("scores"),
                 comparisons=_memory("comparisons"),
                 costs=costs,
                 passed={},
@@ -110,8 +112,10 @@ class Ranker:
 
     def load(self) -> Any:
         """The autorater, its model loaded now if it is not yet. Raises what `open_engine` raises."""
-        self._engine = self._engine or open_engine(self.settings.backend, self.settings.autorater, self._options)
-        return AUTORATERS[self.settings.mode](self._engine, self._card.temperature_of(self.settings.mode))
+        settings = self.settings
+        backend = backend_for(settings.mode, settings.backend)
+        self._engine = self._engine or open_engine(backend, settings.autorater, self._options)
+        return AUTORATERS[settings.mode](self._engine, self._card)
 
     def close(self) -> None:
         if self._engine:

@@ -58,6 +58,11 @@ PAIRWISE = Task(
 
 EVALUATION = "\n\nEVALUATION:\nanswer:"
 
+# Encoded-once (see backends/layouts.py): what follows a program to name it A or B, and what asks about two of them.
+FIRST_LINK = "\n\nA"
+SECOND_LINK = "\n\nB"
+VERDICT = "\n\nbetter:"
+
 
 def pointwise(problem: PublicProblem, solution: str) -> Prompt:
     """Ask whether one solution is right. Segments: (instructions and problem, solution, question)."""

@@ -237,9 +237,9 @@ def to_json(report: Report) -> str:
 
 def table(report: Report) -> str:
     """For a terminal: one table for each set of tests, numbers aligned, what they rest on above and below."""
-    blocks = ["\n".join(_candidate_lines(report))]
+    blocks = ["\n".join(candidate_lines(report))]
     for suite in report.suites:
-        header, rows = _cells(report, suite)
+        header, rows = cells(report, suite)
         widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
         lines = [
             "  ".join(
@@ -251,19 +251,19 @@ def table(report: Report) -> str:
         rule = "-" * max(map(len, lines))
         title = f"{suite.tests} tests, {_count(suite.num_problems, 'problem')}"
         blocks.append("\n".join([title, rule, lines[0], rule, *lines[1:], rule]))
-    blocks.append("\n".join(_note_lines(report)))
+    blocks.append("\n".join(note_lines(report)))
     return "\n\n".join(blocks) + "\n"
 
 
 def markdown(report: Report, *, plots: Sequence[str] = PLOTS) -> str:
     """For a page: the same tables, the settings, and the plots by their file names."""
-    blocks = ["# Report", "\n".join(f"- {line}" for line in _candidate_lines(report))]
+    blocks = ["# Report", "\n".join(f"- {line}" for line in candidate_lines(report))]
     for suite in report.suites:
-        header, rows = _cells(report, suite)
+        header, rows = cells(report, suite)
         align = ["---", *["---:"] * (len(header) - 1)]
         blocks.append(f"## By {suite.tests} tests, {_count(suite.num_problems, 'problem')}")
         blocks.append("\n".join("| " + " | ".join(row) + " |" for row in [header, align, *rows]))
-    blocks.append("\n".join(f"- {line}" for line in _note_lines(report)))
+    blocks.append("\n".join(f"- {line}" for line in note_lines(report)))
     blocks += [f"![{Path(plot).stem}]({plot})" for plot in plots]
     if report.cuts:
         blocks.append("## What extraction changed")
@@ -286,7 +286,7 @@ def write_report(report: Report, folder: str | Path) -> list[Path]:
     return paths
 
 
-def _candidate_lines(report: Report) -> list[str]:
+def candidate_lines(report: Report) -> list[str]:
     per_problem = report.num_candidates / report.num_problems
     lines = [
         f"{_count(report.num_problems, 'problem')}, {_count(report.num_candidates, 'candidate')} "
@@ -301,7 +301,7 @@ def _candidate_lines(report: Report) -> list[str]:
     return lines
 
 
-def _note_lines(report: Report) -> list[str]:
+def note_lines(report: Report) -> list[str]:
     lines = [
         f"per cent; 95%: paired bootstrap over problems, {report.num_resamples:,} resamples, seed {report.seed}",
         "uplift: over the mean of candidates; gap closed: uplift / (oracle - mean)",
@@ -323,7 +323,7 @@ def _note_lines(report: Report) -> list[str]:
     return lines
 
 
-def _cells(report: Report, suite: Suite) -> tuple[list[str], list[list[str]]]:
+def cells(report: Report, suite: Suite) -> tuple[list[str], list[list[str]]]:
     """The table of one suite as text: header and rows; columns that no selector fills are left out."""
     header = ["selector", "pass@1", "95%", "uplift", "95%", "gap closed", "p", "comparisons", "tokens", "seconds"]
     rows = [["mean of candidates", _percent(suite.mean.value), _range(suite.mean), *[""] * 7]]
@@ -438,7 +438,7 @@ def plot_growth(report: Report, path: str | Path) -> None:
                 **styles[name],
             )
         ends = {name: 100 * curve[-1] for name, curve in suite.growth.items()}
-        for name, height in _apart(ends, (high - low) / 19).items():
+        for name, height in apart(ends, (high - low) / 19).items():
             axes.annotate(
                 f"{name} {ends[name]:.1f}",
                 (size, ends[name]),
@@ -463,7 +463,7 @@ def plot_growth(report: Report, path: str | Path) -> None:
     figure.savefig(path, metadata={"Software": None})
 
 
-def _apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
+def apart(heights: Mapping[str, float], gap: float) -> dict[str, float]:
     """Heights of labels: from the lowest on, each is moved up until it is `gap` from the one below."""
     placed: dict[str, float] = {}
     floor = float("-inf")

@@ -4,6 +4,8 @@
     candidates.jsonl    one candidate a line
     outcomes.jsonl      what the sandbox said of each program under the hidden tests
     examples.jsonl      what it said under the prompt's own examples
+    tests.jsonl         what a model wrote when asked for tests
+    trials.jsonl        what each program returned on those tests' calls and on generated inputs
     scores.jsonl        pointwise judgments          comparisons.jsonl   pairwise ones
     costs.jsonl         prompts, tokens and seconds that each problem's judging took
     rankings.jsonl      every selector's order, written whole once all problems are judged
@@ -37,6 +39,8 @@ KEYS = {
     "costs": lambda row: (row["stage"], row["task_id"], row["step"]),
     "outcomes": lambda row: row["key"],
     "examples": lambda row: row["key"],
+    "tests": lambda row: (row["task_id"], row["form"]),
+    "trials": lambda row: row["key"],
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rerank import layouts, prompts, weights
+from rerank import prompts, weights
 from rerank.errors import InputError, ModelError
 from rerank.store import content_hash
 
@@ -38,6 +38,9 @@ class ScorerCard:
         }
 
 
+UNTRAINED = ScorerCard()
+
+
 def read_card(name: str, path: str | Path | None = None) -> ScorerCard:
     """The card of an autorater by its name (see `rerank.weights`), or of the local weights that take its place.
 
@@ -45,19 +48,23 @@ def read_card(name: str, path: str | Path | None = None) -> ScorerCard:
     """
     folder = weights.folder_of(weights.place_of(name, path))
     if folder is None or not (folder / CARD).is_file():
-        return ScorerCard()
+        return UNTRAINED
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         found = ScorerCard(card["temperature"], card.get("log_probability_weight", {}))
-        trained_on = card["prompts_hash"]
+        is_current = card["prompts_hash"] == prompts_hash(card["mode"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"not a scorer's card ({error})", path=folder / CARD) from error
-    if trained_on != prompts_hash():
+    if not is_current:
         raise ModelError(f"{folder}: trained on other prompts than this version of rerank uses; train it again")
     return found
 
 
-def prompts_hash() -> str:
-    """A scorer is used with the words that it was trained on: this changes when they do."""
-    asked = [prompts.POINTWISE.instructions, prompts.PAIRWISE.instructions, prompts.EVALUATION]
-    return content_hash(*asked, layouts.FIRST_LINK, layouts.SECOND_LINK, layouts.VERDICT)
+def prompts_hash(mode: str) -> str:
+    """A scorer is used with the words that it was trained on, by its mode of training: this changes when they do."""
+    asked = [prompts.POINTWISE.instructions, prompts.EVALUATION]
+    if mode == "joint":
+        asked += [prompts.PAIRWISE.instructions]
+    elif mode == "encoded-once":
+        asked += [prompts.FIRST_LINK, prompts.SECOND_LINK, prompts.VERDICT]
+    return content_hash(*asked)

@@ -13,13 +13,19 @@ The order in which candidates, scores and comparisons are given never matters.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rerank import posterior
 from rerank.aggregation import Aggregate
 from rerank.baselines import BASELINES
+from rerank.evidence.agreement import AGREEMENTS, Agreement
+from rerank.evidence.matrix import Tried, joined
 from rerank.records import Candidate, Comparison, PublicProblem, Ranking, Score
 from rerank.tournaments import Tournament
+
+NEED_TESTS = ("codet", "srank")  # selectors that have nothing to go by without written tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,17 @@ class Evidence:
 
     scores: Mapping[str, float | None] = field(default_factory=dict)  # an autorater's pointwise log-odds
     examples: Mapping[str, float | None] = field(default_factory=dict)  # share of the docstring's examples passed
+    written: Tried | None = None  # model-written tests, and what each program did on them
+    inputs: Tried | None = None  # generated inputs, on which programs can only agree
+    greedy: int | None = None  # index of the candidate that the generator drew at temperature 0
+    confidence: float = 0.9  # that another must have to replace the generator's own choice
     seed: int = 0
+
+    @property
+    def behaviour(self) -> Tried | None:
+        """What programs return on all inputs at hand: those of the tests and the generated ones."""
+        tried = [each for each in (self.written, self.inputs) if each]
+        return joined(tried) if tried else None
 
 
 Selector = Callable[[PublicProblem, Sequence[Candidate], Evidence], Ranking]
@@ -85,6 +101,46 @@ def rank_examples(problem: PublicProblem, candidates: Sequence[Candidate], evide
     return rank_by(values, candidates, task_id=problem.task_id, selector="examples")
 
 
+def _agreement(name: str, agreement: Agreement) -> Selector:
+    """A published selector: those that need written tests see these alone, as published, the others every input."""
+
+    def rank(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+        tried = evidence.written if name in NEED_TESTS else evidence.behaviour
+        counts = Counter(each.key for each in candidates if each.key is not None)
+        values = agreement(tried, counts) if tried else {}
+        return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector=name)
+
+    return rank
+
+
+def rank_posterior(
+    problem: PublicProblem,
+    candidates: Sequence[Candidate],
+    evidence: Evidence,
+    model: posterior.Model | None = None,
+) -> Ranking:
+    """By the log-odds that the program is right, given all evidence at hand."""
+    beliefs = posterior.believe(candidates, evidence, model or posterior.read_model())
+    values = by_key({key: belief.log_odds for key, belief in beliefs.items()}, candidates)
+    return rank_by(values, candidates, task_id=problem.task_id, selector="posterior")
+
+
+def rank_guarded(
+    problem: PublicProblem,
+    candidates: Sequence[Candidate],
+    evidence: Evidence,
+    model: posterior.Model | None = None,
+) -> Ranking:
+    """As the posterior ranks, with the generator's own choice before all unless another is surely better."""
+    model = model or posterior.read_model()
+    ranking = rank_posterior(problem, candidates, evidence, model)
+    beliefs = posterior.believe(candidates, evidence, model)
+    choice = posterior.choose(candidates, beliefs, model, confidence=evidence.confidence, greedy=evidence.greedy)
+    order = (choice.index, *(index for index in ranking.order if index != choice.index))
+    values = dict(zip(ranking.order, ranking.values, strict=True))
+    return Ranking(problem.task_id, "posterior+guard", order, tuple(values[index] for index in order))
+
+
 def rank_pairwise(
     problem: PublicProblem,
     candidates: Sequence[Candidate],
@@ -99,8 +155,8 @@ def rank_pairwise(
     """By what the tournament's own comparisons add up to; others among `comparisons` are left out.
 
     In a knockout programs play different numbers of games against unequal opponents, so no aggregate of them need put
-    the champion first. There the rounds survived come first and the aggregate only orders those who fell in the same
-    round: the value is the rounds survived, plus a fraction below 1 that grows with the aggregate.
+    the champion first. There, and where only the best seeds play, the tournament's tiers come first and the aggregate
+    only orders those of one tier: the value is the tier, plus a fraction below 1 that grows with the aggregate.
     """
     keys = distinct_keys(candidates)
     given = list(comparisons)
@@ -108,9 +164,9 @@ def rank_pairwise(
     played = progress.pairs
     own = [each for each in given if tuple(sorted((each.first, each.second))) in played]
     values = aggregate(keys, own)
-    if progress.survived:
+    if progress.tiers:
         levels = sorted(set(values.values()))
-        values = {key: progress.survived[key] + levels.index(value) / len(levels) for key, value in values.items()}
+        values = {key: progress.tiers[key] + levels.index(value) / len(levels) for key, value in values.items()}
     return rank_by(
         by_key(values, candidates),
         candidates,
@@ -168,6 +224,9 @@ SELECTORS: dict[str, Selector] = {
     **{name: _baseline(name) for name in BASELINES},
     "examples": rank_examples,
     "pointwise": rank_pointwise,
+    **{name: _agreement(name, agreement) for name, agreement in AGREEMENTS.items()},
+    "posterior": rank_posterior,
+    "posterior+guard": rank_guarded,
 }
 
 

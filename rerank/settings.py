@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass, field
 
 from rerank.backends import Sampling
 from rerank.baselines import BASELINES
+from rerank.evidence.agreement import AGREEMENTS
 
-MODEL_FREE = (*BASELINES, "examples")  # autoraters by name that need no model
+MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS)  # autoraters by name that need no model
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,34 @@ class GenerateSettings:
     num_samples: int = 10
     sampling: Sampling = field(default_factory=Sampling)
     backend: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSettings:
+    """What decides the tests that a model writes."""
+
+    writer: str
+    form: str | None = None  # one of written_tests.STYLES; None: by whether the model has a chat template
+    num_samples: int = 10
+    sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=300))
+    backend: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSettings:
+    """What decides a choice, once the evidence is there."""
+
+    confidence: float = 0.9  # with which another candidate must be expected to beat the generator's own choice
+    greedy: int | None = None  # index of the candidate that was sampled at temperature 0
+    max_judgments: int | None = None  # judge only where other evidence leaves it open, and no more programs than these
+    max_seconds: float | None = None  # the same, by the clock
+
+    @property
+    def stops_early(self) -> bool:
+        return self.max_judgments is not None or self.max_seconds is not None
+
+    def recorded(self) -> dict[str, float | int]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

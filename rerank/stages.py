@@ -12,8 +12,11 @@ before rankings so that progress can show pass@1 as it goes; no selector sees th
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence, Set
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +24,24 @@ from tqdm import tqdm
 
 import sandbox
 from rerank import candidates as candidate_files
-from rerank import execution, generators, judging, selection
+from rerank import early, execution, generators, judging, page, posterior, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
-from rerank.autoraters import AUTORATERS
-from rerank.backends import Engine, EngineOptions, open_engine
+from rerank.autoraters import AUTORATERS, backend_for
+from rerank.backends import Engine, EngineOptions, Usage, open_engine
 from rerank.candidates import by_problem, from_row, to_row
-from rerank.errors import InputError
-from rerank.evidence import examples
-from rerank.records import Candidate, Comparison, Problem, Ranking
+from rerank.errors import InputError, SettingError
+from rerank.evidence import examples, gathering, writers
+from rerank.evidence.agreement import AGREEMENTS
+from rerank.evidence.gathering import Gathered
+from rerank.evidence.writers import Answers
+from rerank.generators import style_of
+from rerank.records import Candidate, Comparison, Problem, Ranking, Score
 from rerank.report import Cost, Picker, Report, build_report, write_report
 from rerank.run import RunFolder
 from rerank.scorers import ScorerCard, read_card
-from rerank.selection import Evidence
-from rerank.settings import MODEL_FREE, GenerateSettings, ScoreSettings
+from rerank.selection import NEED_TESTS, Evidence
+from rerank.settings import MODEL_FREE, GenerateSettings, ScoreSettings, SelectSettings, WriteSettings
 from rerank.store import content_hash, file_hash, read_rows, write_rows
 from rerank.tournaments import TOURNAMENTS
 
@@ -146,6 +153,38 @@ def execute(
     return Passed(passed(found.base), passed(found.plus)) if has_extra else Passed(passed(found), None)
 
 
+def import_tests(folder: RunFolder, path: str | Path, benchmark: Benchmark) -> dict[str, Answers]:
+    """Read what a model wrote when asked for tests, of the chosen problems."""
+    folder.settle("tests", {"file": Path(path).name, "sha256": _file_hash(path)})
+    chosen = {problem.task_id for problem in benchmark.chosen}
+    answers = writers.read_answers(path, benchmark.problems)
+    return {task_id: each for task_id, each in answers.items() if task_id in chosen}
+
+
+def write_tests(
+    folder: RunFolder, benchmark: Benchmark, settings: WriteSettings, options: EngineOptions
+) -> dict[str, Answers]:
+    """Have a model write tests to the problems that have none yet."""
+    decided = {"writer": settings.writer, "num_samples": settings.num_samples, **asdict(settings.sampling)}
+    folder.settle("tests", decided, free={"backend": settings.backend})
+    with folder.journal("tests") as journal:
+        asked = {row["task_id"] for row in journal.rows.values()}
+        todo = [problem.public for problem in benchmark.chosen if problem.task_id not in asked]
+        if todo:
+            engine = open_engine(settings.backend, settings.writer, options)
+            try:
+                form = settings.form or ("chat" if style_of(engine) == "chat" else "continue")
+                rows = writers.write_answers(
+                    todo, engine, journal, form=form, num_samples=settings.num_samples, sampling=settings.sampling
+                )
+                for _ in tqdm(rows, "write tests", len(todo), **judging.BAR):
+                    pass
+            finally:
+                engine.close()
+    path = folder.path / "tests.jsonl"
+    return writers.read_answers(path, benchmark.problems) if path.stat().st_size else {}
+
+
 def score(
     folder: RunFolder,
     problems: Sequence[Problem],
@@ -156,47 +195,152 @@ def score(
     passed: Passed | None = None,
     num_workers: int | None = None,
     executor: str = "local",
+    answers: Mapping[str, Answers] | None = None,
+    select: SelectSettings | None = None,
 ) -> dict[str, list[Ranking]]:
-    """Rank by the autorater and by every selector that needs no model; write the rankings in the problems' order.
+    """Rank by the autorater, by every selector that needs no model, and by all evidence together.
 
-    `passed`, where known, only feeds the figure beside the progress bar. An interrupt is let through once the problems
+    The rankings are written in the problems' order. `answers` are a model's tests, where there are some. `passed`,
+    where known, only feeds the figure beside the progress bar. An interrupt is let through once the problems
     judged so far are ranked and written.
     """
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
     if card and not card.knows(settings.mode):
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
     folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
+    select = select or SelectSettings()
+    if select.stops_early and (settings.mode != "pointwise" or not settings.needs_model):
+        raise SettingError("--budget is for an autorater that judges pointwise: take --mode pointwise and a model")
+    folder.settle("select", {}, free=select.recorded())
     groups = by_problem(candidates)
-    with sandbox.Pool(workers=num_workers, executor=executor) as pool, folder.journal("examples") as journal:
-        shares = examples.judge((problem.public for problem in problems), candidates, pool=pool, journal=journal)
+    shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers, executor)
+    wanted = None
+    if select.stops_early:
+        asks = _worth_judging(problems, groups, evidence_of(folder, problems, shares, tried, select, settings.seed))
+        wanted = early.within(asks, select.max_judgments)
+    by_id = {problem.task_id: problem for problem in problems}
+    asked = problems if wanted is None else [by_id[task_id] for task_id in wanted]
     judged: dict[str, Ranking] = {}
+    outcomes = passed.base if passed else {}
+    began = time.monotonic()
     try:
         if card:
-            for ranking in _judge(folder, problems, groups, settings, card, options, passed.base if passed else {}):
-                judged[ranking.task_id] = ranking
+            with closing(_judge(folder, asked, groups, settings, card, options, outcomes, wanted)) as rankings:
+                for ranking in rankings:
+                    judged[ranking.task_id] = ranking
+                    if select.max_seconds is not None and time.monotonic() - began > select.max_seconds:
+                        break
     finally:
-        done = [problem for problem in problems if problem.task_id in judged or not settings.needs_model]
-        rankings: dict[str, list[Ranking]] = {}
-        for name in MODEL_FREE:
-            if name == "log-probability" and all(each.mean_log_probability is None for each in candidates):
-                continue
-            rankings[name] = [
-                selection.select(
-                    name,
-                    problem.public,
-                    groups[problem.task_id],
-                    Evidence(examples=selection.log_odds_by_key(shares.get(problem.task_id, ())), seed=settings.seed),
-                )
-                for problem in done
-            ]
-        if card:
-            rankings[settings.selector] = [judged[problem.task_id] for problem in done]
+        waits = set() if select.max_seconds is not None or not card else {problem.task_id for problem in asked}
+        done = [problem for problem in problems if problem.task_id in judged or problem.task_id not in waits]
+        evidence = evidence_of(folder, done, shares, tried, select, settings.seed, wanted)
+        found = _without_model(done, groups, evidence, has_tests=bool(answers))
+        if card and wanted is None:
+            found[settings.selector] = [judged[problem.task_id] for problem in done]
             weight = card.log_probability_weight.get(settings.mode)
             if weight is not None and all(each.mean_log_probability is not None for each in candidates):
                 added = _with_log_probability(folder, done, groups, settings, weight, judged)
-                rankings |= {added[0].selector: added} if added else {}
-        write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in rankings for each in rankings[name]))
-    return rankings
+                found |= {added[0].selector: added} if added else {}
+            if settings.mode == "encoded-once":  # which has the pointwise scores as well
+                found["pointwise"] = [
+                    selection.select("pointwise", each.public, groups[each.task_id], evidence[each.task_id])
+                    for each in done
+                ]
+        write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in found for each in found[name]))
+    return found
+
+
+def _without_model(
+    problems: Sequence[Problem], groups: judging.Groups, evidence: Mapping[str, Evidence], *, has_tests: bool
+) -> dict[str, list[Ranking]]:
+    """The rankings of every selector that asks no model itself."""
+    known = any(each.mean_log_probability is not None for group in groups.values() for each in group)
+    left_out = {"log-probability"} if not known else set()
+    left_out |= set() if has_tests else set(NEED_TESTS)
+    return {
+        name: [
+            selection.select(name, problem.public, groups[problem.task_id], evidence[problem.task_id])
+            for problem in problems
+        ]
+        for name in (*MODEL_FREE, "posterior", "posterior+guard")
+        if name not in left_out
+    }
+
+
+def run_evidence(
+    folder: RunFolder,
+    problems: Sequence[Problem],
+    candidates: Sequence[Candidate],
+    answers: Mapping[str, Answers],
+    seed: int,
+    num_workers: int | None,
+    executor: str = "local",
+) -> tuple[dict[str, list[Score]], Gathered]:
+    """Run the docstring's examples, then written tests and generated inputs; note what each took."""
+    shown = [problem.public for problem in problems]
+    with (
+        sandbox.Pool(workers=num_workers, executor=executor) as pool,
+        folder.journal("examples") as example_rows,
+        folder.journal("trials") as trial_rows,
+        folder.journal("costs") as costs,
+    ):
+        counts = Counter(row["stage"] for row in costs.rows.values())
+        spent = judging.Costs(costs, "examples", Usage())
+        shares = examples.judge(shown, candidates, pool=pool, journal=example_rows)
+        spent.note("", counts["examples"], Usage())
+        spent = judging.Costs(costs, "trials", Usage())
+        tried = gathering.gather(shown, candidates, answers, pool=pool, journal=trial_rows, seed=seed)
+        spent.note("", counts["trials"], Usage())
+    return shares, tried
+
+
+def evidence_of(
+    folder: RunFolder,
+    problems: Sequence[Problem],
+    shares: Mapping[str, Sequence[Score]],
+    tried: Gathered,
+    select: SelectSettings,
+    seed: int,
+    wanted: Mapping[str, Set[str]] | None = None,
+) -> dict[str, Evidence]:
+    """All that is known, by task_id: pointwise scores as far as the folder has them; of the `wanted` keys, if given."""
+    scores = load_scores(folder)
+    if wanted is not None:
+        scores = {
+            task_id: {key: value for key, value in of_task.items() if key in wanted.get(task_id, ())}
+            for task_id, of_task in scores.items()
+        }
+    found = {
+        problem.task_id: Evidence(
+            scores=scores.get(problem.task_id, {}),
+            examples=selection.log_odds_by_key(shares.get(problem.task_id, ())),
+            written=tried.written.get(problem.task_id),
+            inputs=tried.inputs.get(problem.task_id),
+            greedy=select.greedy,
+            confidence=select.confidence,
+            seed=seed,
+        )
+        for problem in problems
+    }
+    if wanted is None:
+        return found
+    return {task_id: replace(each, scores=early.shared(each.scores, each.behaviour)) for task_id, each in found.items()}
+
+
+def _worth_judging(
+    problems: Sequence[Problem],
+    groups: judging.Groups,
+    evidence: Mapping[str, Evidence],
+) -> list[early.Ask]:
+    """What to ask of the autorater, most gain first, by all other evidence."""
+    model = posterior.read_model()
+    unscored = {task_id: replace(each, scores={}) for task_id, each in evidence.items()}
+    beliefs = {
+        problem.task_id: posterior.believe(groups[problem.task_id], unscored[problem.task_id], model)
+        for problem in problems
+    }
+    behaviours = {task_id: each.behaviour for task_id, each in unscored.items()}
+    return early.plan(beliefs, behaviours, separation=model.separation)
 
 
 def _judge(
@@ -207,20 +351,23 @@ def _judge(
     card: ScorerCard,
     options: EngineOptions | None,
     passed: judging.Passed,
-) -> Iterator[Ranking]:
+    wanted: Mapping[str, Set[str]] | None,
+) -> Generator[Ranking]:
     engines: list[Engine] = []
+    backend = backend_for(settings.mode, settings.backend)
 
     def load() -> Any:
-        engines.append(open_engine(settings.backend, settings.autorater, options))
+        engines.append(open_engine(backend, settings.autorater, options))
         folder.settle("judge", {}, free=dict(engines[0].settings))
-        return AUTORATERS[settings.mode](engines[0], card.temperature_of(settings.mode))
+        return AUTORATERS[settings.mode](engines[0], card)
 
     try:
         shown = [problem.public for problem in problems]
-        with folder.journal("costs") as costs:
+        with folder.journal("costs") as costs, folder.journal("scores") as scores:
             if settings.mode == "pointwise":
-                with folder.journal("scores") as scores:
-                    yield from judging.judge_pointwise(shown, groups, load, scores=scores, costs=costs, passed=passed)
+                yield from judging.judge_pointwise(
+                    shown, groups, load, scores=scores, costs=costs, passed=passed, wanted=wanted
+                )
             else:
                 with folder.journal("comparisons") as comparisons:
                     yield from judging.judge_pairwise(
@@ -230,6 +377,8 @@ def _judge(
                         tournament=TOURNAMENTS[settings.tournament],
                         aggregate=AGGREGATES[settings.aggregate],
                         seed=settings.seed,
+                        stage=settings.mode,
+                        scores=scores,
                         comparisons=comparisons,
                         costs=costs,
                         passed=passed,
@@ -252,7 +401,7 @@ def _with_log_probability(
         return [selection.add_log_probability(judged[each.task_id], groups[each.task_id], weight) for each in problems]
     if settings.tournament != "round-robin":
         return []
-    verdicts = _by_task(_load_comparisons(folder))
+    verdicts = load_comparisons(folder)
     return [
         selection.rank_pairwise(
             each.public,
@@ -261,7 +410,7 @@ def _with_log_probability(
             tournament=TOURNAMENTS[settings.tournament],
             aggregate=AGGREGATES[settings.aggregate],
             seed=settings.seed,
-            selector=selection.with_log_probability("pairwise"),
+            selector=selection.with_log_probability(settings.mode),
         )
         for each in problems
     ]
@@ -277,23 +426,54 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
-    selector = next((name for name in ("pairwise", "pointwise") if name in rankings), None)
+    selector = next((name for name in ("encoded-once", "pairwise", "pointwise") if name in rankings), None)
     comparisons: dict[str, list[Comparison]] = {}
-    if selector == "pairwise":
-        comparisons[selector] = _load_comparisons(folder)
+    if selector and selector != "pointwise":
+        comparisons[selector] = [each for of_task in load_comparisons(folder).values() for each in of_task]
     found = build_report(
         problems,
         candidates,
         rankings,
         passed.base,
         passed_extra=passed.plus,
-        costs={selector: _cost(folder, selector)} if selector else {},
+        costs=_costs(folder, rankings),
         comparisons=comparisons,
         pickers=_pickers(folder, problems, candidates, comparisons),
         settings=folder.document(),
     )
     write_report(found, folder.path)
     return found
+
+
+def write_page(folder: RunFolder, problems: Sequence[Problem], report: Report, path: Path) -> None:
+    """Write one self-contained HTML file that shows the run: the figures of `report`, and every problem it counts."""
+    candidates = load_candidates(folder, problems)
+    rankings = load_rankings(folder, {problem.task_id for problem in problems})
+    timeout_s = folder.settings("execute")["timeout_s"]
+    groups = by_problem(candidates)
+    with folder.journal("outcomes") as journal:  # all there: `report` was made of them
+        limits = sandbox.Limits(timeout_s=timeout_s)
+        has_extra = any(suite.tests == "plus" for suite in report.suites)
+        run: Any = execution.execute_plus if has_extra else execution.execute
+        found = run(problems, candidates, journal=journal, limits=limits)
+    by_tests = {"base": found.base, "plus": found.plus} if has_extra else {"base": found}
+    places = {(each.task_id, each.index): place for place, each in enumerate(candidates)}
+    ranked = {name: {ranking.task_id: ranking for ranking in given} for name, given in rankings.items()}
+    verdicts = load_comparisons(folder) if {"pairwise", "encoded-once"} & set(rankings) else {}
+    judged = [
+        page.JudgedProblem(
+            problem,
+            group := sorted(groups[problem.task_id], key=lambda each: each.index),
+            {name: [given[places[each.task_id, each.index]] for each in group] for name, given in by_tests.items()},
+            {name: given[problem.task_id] for name, given in ranked.items()},
+            verdicts.get(problem.task_id, []),
+        )
+        for problem in problems
+        if problem.task_id in groups and all(problem.task_id in given for given in ranked.values())
+    ]
+    score = folder.settings("score")
+    judge = str(score["mode"] if "mode" in score else score["autorater"])
+    path.write_text(page.render(report, judged, judge=judge, title=str(folder.path)), encoding="utf-8", newline="\n")
 
 
 def num_ranked(folder: RunFolder) -> int:
@@ -312,22 +492,39 @@ def load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranki
     return rankings
 
 
-def _load_comparisons(folder: RunFolder) -> list[Comparison]:
-    with folder.journal("comparisons") as journal:
-        return [Comparison(**row) for row in journal.rows.values()]
-
-
-def _by_task(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
-    found: dict[str, list[Comparison]] = {}
-    for each in comparisons:
-        found.setdefault(each.task_id, []).append(each)
+def load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
+    """Pointwise log-odds by task_id and key."""
+    found: dict[str, dict[str, float | None]] = {}
+    with folder.journal("scores") as journal:
+        for row in journal.rows.values():
+            found.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
     return found
 
 
-def _cost(folder: RunFolder, selector: str) -> Cost:
+def load_comparisons(folder: RunFolder) -> dict[str, list[Comparison]]:
+    """What the folder's journal holds, by task_id."""
+    found: dict[str, list[Comparison]] = {}
+    with folder.journal("comparisons") as journal:
+        for row in journal.rows.values():
+            found.setdefault(row["task_id"], []).append(Comparison(**row))
+    return found
+
+
+def _costs(folder: RunFolder, selectors: Iterable[str]) -> dict[str, Cost]:
+    """What each selector's evidence took, as far as the folder's journal knows."""
     with folder.journal("costs") as journal:
-        rows = [row for row in journal.rows.values() if row["stage"] == selector]
-    return Cost(num_tokens=sum(row["num_tokens"] for row in rows), seconds=sum(row["seconds"] for row in rows))
+        rows = list(journal.rows.values())
+    models = {"pointwise", "pairwise", "encoded-once"}
+    needs = {name: {"trials"} for name in AGREEMENTS} | {name: {name} for name in ("examples", *models)}
+    needs |= {name: {"examples", "trials", "pointwise"} for name in ("posterior", "posterior+guard")}
+    found = {}
+    for selector in selectors:
+        own = [row for row in rows if row["stage"] in needs.get(selector, ())]
+        if own:
+            num_tokens = sum(row["num_tokens"] for row in own)
+            asked = any(row["stage"] in models for row in own)
+            found[selector] = Cost(num_tokens if asked else None, sum(row["seconds"] for row in own))
+    return found
 
 
 def _pickers(
@@ -345,7 +542,8 @@ def _pickers(
         return {}
     by_id = {problem.task_id: problem.public for problem in problems}
     groups = {task_id: {each.index: each for each in group} for task_id, group in by_problem(candidates).items()}
-    verdicts = _by_task(comparisons["pairwise"])
+    [selector] = comparisons
+    verdicts = load_comparisons(folder)
 
     def pick(task_id: str, indices: Sequence[int]) -> int:
         return selection.rank_pairwise(
@@ -357,7 +555,7 @@ def _pickers(
             seed=settings["seed"],
         ).best
 
-    return {"pairwise": pick}
+    return {selector: pick}
 
 
 def _file_hash(path: str | Path) -> str:

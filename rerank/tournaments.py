@@ -11,12 +11,13 @@ not matter. Seedings and ties are settled by a hash of (seed, task_id, key), or 
 judgments, higher is better) and then the hash. A comparison without a verdict is a tie.
 
 Comparisons spent for N programs, both orders counted: round-robin N(N-1); knockout 2(N-1); Swiss at most
-N * ceil(log2 N).
+N * ceil(log2 N); top-k a round-robin among the k best seeds, k(k-1).
 """
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from rerank.aggregation import Pair, margins
@@ -34,7 +35,7 @@ class Progress:
     rounds: tuple[Round, ...]  # every round so far, the open one included
     pending: Round  # pairs of the open round that lack an order; empty when the tournament is over
     num_comparisons: int  # spent on these rounds so far, each order counted
-    survived: Mapping[str, int] = field(default_factory=dict)  # knockout only: rounds survived, byes included
+    tiers: Mapping[str, int] = field(default_factory=dict)  # knockout, top-k: a higher tier ranks above a lower one
 
     @property
     def pairs(self) -> set[Pair]:
@@ -81,7 +82,8 @@ def knockout(
 ) -> Progress:
     """The loser of a game leaves; a tied game goes to the better seed. Seeds 1 and 2 can only meet in the last round.
 
-    When N is not a power of two the best seeds have a bye in the first round.
+    When N is not a power of two the best seeds have a bye in the first round. A tier is the rounds survived, byes
+    included.
     """
     seeds = seeding(keys, task_id=task_id, seed=seed, scores=scores)
     rank = {key: position for position, key in enumerate(seeds)}
@@ -133,7 +135,34 @@ def swiss(
     return _play(rounds, comparisons, {})
 
 
-TOURNAMENTS: dict[str, Tournament] = {"round-robin": round_robin, "knockout": knockout, "swiss": swiss}
+def top(
+    count: int,
+    keys: Collection[str],
+    comparisons: Iterable[Comparison],
+    *,
+    task_id: str,
+    seed: int,
+    scores: Mapping[str, float | None] | None = None,
+) -> Progress:
+    """Every pair of the `count` best seeds; the others keep their places below them. Wants `scores`."""
+    seeds = seeding(keys, task_id=task_id, seed=seed, scores=scores)
+    best = seeds[:count]
+    tiers = {key: -max(0, position - count + 1) for position, key in enumerate(seeds)}
+
+    def rounds(verdict: Verdict) -> Iterator[list[Pair]]:  # noqa: ARG001 - one round, whatever the verdicts
+        if len(best) > 1:
+            yield [_pair(a, b) for position, a in enumerate(best) for b in best[position + 1 :]]
+
+    return _play(rounds, comparisons, tiers)
+
+
+TOURNAMENTS: dict[str, Tournament] = {
+    "round-robin": round_robin,
+    "knockout": knockout,
+    "swiss": swiss,
+    "top-2": partial(top, 2),
+    "top-4": partial(top, 4),
+}
 
 
 def seeding(
@@ -145,7 +174,7 @@ def seeding(
 
 
 def _play(
-    rounds: Callable[[Verdict], Iterator[list[Pair]]], comparisons: Iterable[Comparison], survived: Mapping[str, int]
+    rounds: Callable[[Verdict], Iterator[list[Pair]]], comparisons: Iterable[Comparison], tiers: Mapping[str, int]
 ) -> Progress:
     """Replay the rounds up to the first that lacks a comparison; `verdict` is asked about whole rounds only."""
     given = list(comparisons)
@@ -163,7 +192,7 @@ def _play(
         if pending:
             break
     spent = sum(((a, b) in asked) + ((b, a) in asked) for pairs in begun for a, b in pairs)
-    return Progress(tuple(begun), pending, spent, survived)
+    return Progress(tuple(begun), pending, spent, tiers)
 
 
 def _pair(a: str, b: str) -> Pair:

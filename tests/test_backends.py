@@ -3,18 +3,16 @@
 import json
 import threading
 import warnings
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rerank import prompts, weights
-from rerank.backends import EngineOptions, GenerationRequest, Sampling, Usage, open_engine
+from rerank.backends import Contest, EngineOptions, GenerationRequest, Sampling, Usage, open_engine
 from rerank.backends.encoding import PromptEncoder
 from rerank.backends.openai_http import OpenAIEngine
-from rerank.backends.packing import pack_prompts
 from rerank.errors import MissingError, ModelError, SettingError
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
@@ -43,41 +41,6 @@ def engine(tiny_model):
 def log_odds(engine, group):
     [answers] = engine.answer_log_odds([group])
     return [answer.log_odds for answer in answers]
-
-
-# Packing
-
-TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=8)
-
-
-@given(st.lists(TOKENS, min_size=1, max_size=8), st.integers(1, 20))
-def test_every_prompt_reads_itself_in_its_pack(batch, max_tokens):
-    """Walking from a prompt's last token over its ancestors spells the prompt, at positions 0, 1, 2..."""
-    seen = set()
-    for pack in pack_prompts(batch, max_tokens=max_tokens):
-        run_at = {at: run for run in pack.runs for at in range(run.start, run.stop)}
-        assert len(pack.tokens) <= max_tokens or len(pack.ends) == 1 or max(map(len, batch)) > max_tokens
-        for index, end in pack.ends:
-            run = run_at[end]
-            path = [at for start, stop in run.ancestors for at in range(start, stop)] + list(range(run.start, end + 1))
-            assert [pack.tokens[at] for at in path] == batch[index]
-            assert [pack.positions[at] for at in path] == list(range(len(batch[index])))
-            seen.add(index)
-        assert sum(pack.num_new) == len(pack.tokens)
-    assert seen == set(range(len(batch)))
-
-
-@given(st.lists(TOKENS, min_size=1, max_size=6, unique_by=tuple), st.randoms())
-def test_packs_do_not_depend_on_the_order_of_prompts(batch, random):
-    shuffled = random.sample(batch, len(batch))
-    first, second = ([pack.tokens for pack in pack_prompts(some, max_tokens=9)] for some in (batch, shuffled))
-    assert first == second
-
-
-def test_equal_prompts_cost_once():
-    [pack] = pack_prompts([[1, 2, 3], [1, 2, 3]], max_tokens=100)
-    assert pack.tokens == [1, 2, 3]
-    assert pack.ends == [(0, 2), (1, 2)]
 
 
 # Tokens
@@ -190,7 +153,7 @@ def test_sharing_gives_what_a_plain_forward_gives(engine, group):
 @pytest.mark.parametrize("max_batch_tokens", [1, 200, 300, 100_000])
 def test_the_batch_budget_does_not_change_verdicts(engine, monkeypatch, max_batch_tokens):
     expected = log_odds(engine, PAIRWISE)
-    monkeypatch.setattr(engine, "_max_batch_tokens", max_batch_tokens)
+    monkeypatch.setattr(engine.judge, "_max_tokens", max_batch_tokens)
     assert log_odds(engine, PAIRWISE) == pytest.approx(expected, abs=TOLERANCE)
 
 
@@ -213,44 +176,50 @@ def test_tokens_computed_and_saved_add_up(engine):
     assert list(engine.answer_log_odds([[]])) == [[]]
 
 
-@pytest.mark.parametrize("error", ["cuda", "cpu"])
-def test_out_of_memory_halves_the_batch_and_goes_on(engine, monkeypatch, error, caplog):
+def starve(monkeypatch, error, *, max_tokens):
+    """Make every pass of more than `max_tokens` tokens fail; the sizes of all passes, in order."""
+    from rerank.backends import block_mask
+
+    whole, sizes = block_mask.hidden_states, []
+
+    def starved(model, packed):
+        sizes.append(packed.num_tokens)
+        if packed.num_tokens > max_tokens:
+            raise error
+        return whole(model, packed)
+
+    monkeypatch.setattr(block_mask, "hidden_states", starved)
+    return sizes
+
+
+CUDA, CPU = "CUDA out of memory.", "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu"])
+def test_out_of_memory_halves_the_batch_and_goes_on(engine, monkeypatch, kind, caplog):
     import torch
 
     expected = log_odds(engine, PAIRWISE)
-    whole, sizes = engine._hidden_states, []
-
-    def starved(pack):
-        sizes.append(len(pack.ends))
-        if len(pack.ends) > 4:
-            raise {
-                "cuda": torch.OutOfMemoryError("CUDA out of memory."),
-                "cpu": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
-            }[error]
-        return whole(pack)
-
-    monkeypatch.setattr(engine, "_hidden_states", starved)
+    monkeypatch.setattr(engine.judge, "_max_tokens", 4096)
+    error = torch.OutOfMemoryError(CUDA) if kind == "cuda" else RuntimeError(CPU)
+    sizes = starve(monkeypatch, error, max_tokens=400)
     assert log_odds(engine, PAIRWISE) == pytest.approx(expected, abs=TOLERANCE)
-    assert sizes == [12, 6, 3, 3, 6, 3, 3]
-    assert "halving" in caplog.text
+    assert sizes[0] > 400 >= max(sizes[-2:])
+    assert engine.judge._max_tokens == 256
+    assert "at most 256 tokens at a time" in caplog.text
 
 
 def test_a_prompt_too_large_for_memory_is_named(engine, monkeypatch):
     import torch
 
-    def starved(_):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr(engine, "_hidden_states", starved)
+    monkeypatch.setattr(engine.judge, "_max_tokens", 4096)
+    starve(monkeypatch, torch.OutOfMemoryError(CUDA), max_tokens=0)
     with pytest.raises(ModelError, match="not enough memory for one prompt of"):
         log_odds(engine, POINTWISE)
 
 
 def test_another_error_is_not_taken_for_memory(engine, monkeypatch):
-    def broken(_):
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-
-    monkeypatch.setattr(engine, "_hidden_states", broken)
+    starve(monkeypatch, RuntimeError("mat1 and mat2 shapes cannot be multiplied"), max_tokens=0)
     with pytest.raises(RuntimeError, match="shapes"):
         log_odds(engine, POINTWISE)
 
@@ -265,10 +234,118 @@ def test_models_that_do_not_see_the_whole_context_share_nothing(engine, monkeypa
     finally:
         engine.model.config.layer_types[0] = "full_attention"
     expected = log_odds(engine, POINTWISE)
-    monkeypatch.setattr(engine, "_can_share", False)
+    monkeypatch.setattr(engine, "judge", None)
     [answers] = engine.answer_log_odds([POINTWISE])
     assert [answer.log_odds for answer in answers] == pytest.approx(expected, abs=TOLERANCE)
     assert [answer.num_tokens_saved for answer in answers] == [0] * len(POINTWISE)
+
+
+# Encoded-once
+
+
+ALL_PAIRS = [(a, b) for a in range(len(PROGRAMS)) for b in range(len(PROGRAMS)) if a != b]
+
+
+def contest(engine, asked=POINTWISE, pairs=ALL_PAIRS):
+    [found] = engine.contest_log_odds([Contest(asked, lambda _: pairs)])
+    return found
+
+
+def test_verdicts_after_the_pass_are_those_written_into_it(engine):
+    """Inference asks pairs against kept keys and values; training writes them into the layout."""
+    import torch
+
+    from rerank.backends import block_mask, layouts
+
+    layout = layouts.encoded_once(engine.encoder, PROBLEM, PROGRAMS, ALL_PAIRS)
+    packed = block_mask.pack([layout])
+    with torch.inference_mode(), block_mask.running_packs(engine.model):
+        hidden = block_mask.hidden_states(engine.model, packed)
+    expected = []
+    for at, answers in ((packed.ends[0], ("Yes", "No")), (packed.verdicts[0], ("A", "B"))):
+        ids = torch.tensor(engine.encoder.answer_ids(answers))
+        logits = block_mask.answer_logits(engine.model, hidden[at], ids)
+        expected.append((logits[:, 0] - logits[:, 1]).tolist())
+    found = contest(engine)
+    assert [answer.log_odds for answer in found.points] == pytest.approx(expected[0], abs=TOLERANCE)
+    assert found.verdicts == pytest.approx(expected[1], abs=TOLERANCE)
+    assert max(expected[1]) - min(expected[1]) > 0.01
+    assert found.pairs == ALL_PAIRS
+
+
+@pytest.mark.parametrize("max_tokens", [1, 200, 320, 100_000])
+def test_the_budget_does_not_change_a_contest(engine, monkeypatch, max_tokens):
+    expected = contest(engine)
+    monkeypatch.setattr(engine.judge, "_max_tokens", max_tokens)
+    found = contest(engine)
+    assert found.verdicts == pytest.approx(expected.verdicts, abs=TOLERANCE)
+    points = [answer.log_odds for answer in expected.points]
+    assert [answer.log_odds for answer in found.points] == pytest.approx(points, abs=TOLERANCE)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_plays_the_same_contests(tiny_model):
+    """The path of a GPU, many contests in a padded pass, against one contest at a time."""
+    from rerank.backends.hf import TransformersEngine
+
+    files = weights.resolve(str(tiny_model))
+    options = EngineOptions(dtype="float32", device="cpu", max_batch_tokens=512)
+    dense, flex = (TransformersEngine(files, replace(options, attention=name)) for name in ("dense", "flex"))
+    asked = [Contest(POINTWISE[:n], lambda _, n=n: [p for p in ALL_PAIRS if max(p) < n]) for n in (4, 1, 3, 2, 4)]
+    for one, other in zip(dense.contest_log_odds(asked), flex.contest_log_odds(asked), strict=True):
+        assert one.verdicts == pytest.approx(other.verdicts, abs=TOLERANCE)
+        points = [answer.log_odds for answer in one.points]
+        assert points == pytest.approx([answer.log_odds for answer in other.points], abs=TOLERANCE)
+    for one, other in zip(dense.answer_log_odds([PAIRWISE] * 2), flex.answer_log_odds([PAIRWISE] * 2), strict=True):
+        values = [answer.log_odds for answer in one]
+        assert values == pytest.approx([answer.log_odds for answer in other], abs=TOLERANCE)
+
+
+def test_the_tiles_of_verdicts_are_those_of_their_mask(engine):
+    import numpy as np
+    import torch
+
+    from rerank.backends import block_mask, layouts
+
+    asked = [[engine.encoder.encode(prompt) for prompt in POINTWISE[:n]] for n in (4, 3, 2)]
+    packed = block_mask.pack(
+        [layouts.linked(engine.encoder, each) for each in asked], num_tokens=1024, attention="flex", keep=True
+    )
+    pairs = [np.array([p for p in ALL_PAIRS if max(p) < n]) for n in (4, 3, 2)]
+    each = [(number, table) for number, table in enumerate(pairs)]
+    verdicts = block_mask.verdict_pack(packed.memory, each, question=range(11), num_tokens=256)
+    mask = verdicts.flex_mask()
+    allowed = verdicts.allowed(slice(None), slice(None))  # (256, 1024 + 256)
+    some = allowed.unfold(0, 128, 128).unfold(1, 128, 128).any(dim=(2, 3))  # (2, 10)
+    assert 0 < int(some.sum()) < some.numel()
+    for row in range(2):
+        found = set(mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].tolist())
+        assert found >= set(some[row].nonzero()[:, 0].tolist())
+    assert int(mask.kv_num_blocks[0, 0, 0]) < some.shape[1] / 2  # the first row is about one problem
+    query, key = torch.meshgrid(torch.arange(256), torch.arange(1280), indexing="ij")
+    assert torch.equal(mask.mask_mod(0, 0, query, key), allowed)
+
+
+def test_the_caller_chooses_pairs_by_the_points(engine):
+    seen = []
+    [found] = engine.contest_log_odds([Contest(POINTWISE, lambda points: seen.append(points) or [(2, 0)])])
+    assert seen == [[answer.log_odds for answer in found.points]]
+    whole = contest(engine)
+    assert found.verdicts == pytest.approx([whole.verdicts[ALL_PAIRS.index((2, 0))]], abs=TOLERANCE)
+    assert found.num_verdict_tokens == len(engine.encoder(prompts.VERDICT))
+
+
+def test_contests_of_none_and_one(engine):
+    asked = [Contest([], lambda _: []), Contest(POINTWISE[:1], lambda _: [])]
+    none, one = engine.contest_log_odds(asked)
+    assert (none.points, none.verdicts) == ([], [])
+    assert one.points[0].log_odds == pytest.approx(log_odds(engine, POINTWISE[:1])[0], abs=TOLERANCE)
+
+
+def test_a_model_with_partial_layers_plays_no_contest(engine, monkeypatch):
+    monkeypatch.setattr(engine, "judge", None)
+    with pytest.raises(ModelError, match="take --mode pairwise"):
+        contest(engine)
 
 
 def test_a_shortened_prompt_is_judged_and_says_so(tiny_model):

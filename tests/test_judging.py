@@ -5,6 +5,7 @@ import random
 import pytest
 
 from rerank.aggregation import AGGREGATES
+from rerank.autoraters import Played
 from rerank.backends import Usage
 from rerank.judging import judge_pairwise, judge_pointwise
 from rerank.records import Candidate, Comparison, PublicProblem, Score
@@ -28,8 +29,9 @@ class Killed(Exception):
 class Steady:
     """An autorater whose verdict is a function of the programs; it dies after `life` problems, and counts all asks."""
 
-    def __init__(self, life: int = 10**6):
+    def __init__(self, life: int = 10**6, *, scores: bool = False):
         self.usage = Usage()
+        self._scores = scores  # pointwise ones, beside comparisons
         self.asked: list[object] = []
         self._life = life
 
@@ -45,11 +47,15 @@ class Steady:
             self.asked += [(problem.task_id, key) for key in programs]
             yield [Score(problem.task_id, key, _number(problem.task_id, key)) for key in programs]
 
-    def compare_many(self, tasks):
-        for problem, pairs, _ in tasks:
+    def play_many(self, tasks):
+        for problem, programs, choose in tasks:
             self._spend()
+            scores = [Score(problem.task_id, key, _number(problem.task_id, key)) for key in programs]
+            chosen = choose({score.key: score.log_odds for score in scores} if self._scores else {})
+            pairs = [ordered for a, b in chosen for ordered in ((a, b), (b, a))]
             self.asked += [(problem.task_id, *pair) for pair in pairs]
-            yield [Comparison(problem.task_id, a, b, _number(problem.task_id, a, b)) for a, b in pairs]
+            comparisons = [Comparison(problem.task_id, a, b, _number(problem.task_id, a, b)) for a, b in pairs]
+            yield Played(comparisons, scores if self._scores else [])
 
 
 def _number(*parts: str) -> float:
@@ -61,7 +67,7 @@ def pointwise(autorater, scores, costs=None):
     return list(judge_pointwise(PROBLEMS, GROUPS, lambda: autorater, scores=scores, costs=costs, passed={}))
 
 
-def pairwise(autorater, comparisons, tournament="swiss"):
+def pairwise(autorater, comparisons, tournament="swiss", scores=None):
     return list(
         judge_pairwise(
             PROBLEMS,
@@ -70,6 +76,8 @@ def pairwise(autorater, comparisons, tournament="swiss"):
             tournament=TOURNAMENTS[tournament],
             aggregate=AGGREGATES["borda"],
             seed=0,
+            stage="pairwise",
+            scores=Journal(None, key=KEYS["scores"]) if scores is None else scores,
             comparisons=comparisons,
             costs=Journal(None, key=KEYS["costs"]),
             passed={},

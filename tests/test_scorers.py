@@ -31,9 +31,10 @@ def scorer(tiny_model: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "scorer"
     shutil.copytree(tiny_model, folder)
     card = {
-        "temperature": {"pointwise": 2.0, "pairwise": 4.0},
-        "log_probability_weight": {"pointwise": 100.0, "pairwise": 100.0},
-        "prompts_hash": prompts_hash(),
+        "mode": "joint",
+        "temperature": {"pointwise": 2.0, "pairwise": 4.0, "encoded-once": 3.0},
+        "log_probability_weight": {"pointwise": 100.0, "pairwise": 100.0, "encoded-once": 100.0},
+        "prompts_hash": prompts_hash("joint"),
     }
     (folder / "scorer.json").write_text(json.dumps(card))
     return folder
@@ -64,7 +65,7 @@ def run(tmp_path: Path):
     return call
 
 
-@pytest.mark.parametrize(("mode", "temperature"), [("pointwise", 2.0), ("pairwise", 4.0)])
+@pytest.mark.parametrize(("mode", "temperature"), [("pointwise", 2.0), ("pairwise", 4.0), ("encoded-once", 3.0)])
 def test_log_odds_are_calibrated_and_log_probability_is_added(run, scorer, tiny_model, mode, temperature) -> None:
     plain, rankings = run(tiny_model, mode)
     calibrated, with_card = run(scorer, mode)

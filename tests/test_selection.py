@@ -119,7 +119,7 @@ def test_pairwise_rankings(tournament, aggregate, strengths, seed):
     assert pairwise(*again, tournament, aggregate) == ranking
     assert ranking.num_comparisons == len(given_)
     assert ranking.order[-1] == len(strength), "the one that does not parse"
-    if strengths and tournament != "swiss":
+    if strengths and tournament in ("round-robin", "knockout"):  # a Swiss need not find it, nor a few by lot
         assert strength[candidates[ranking.best].key] == max(strengths)
 
 

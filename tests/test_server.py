@@ -441,6 +441,7 @@ def test_nothing_is_executed_unless_asked_for(monkeypatch):
     ("arguments", "words"),
     [
         (["--autorater", "examples"], "--execute"),
+        (["--autorater", "codet"], "--autorater codet: is for whole runs"),
         (["--autorater", "first", "--host", "0.0.0.0"], "--api-key"),
         (["--autorater", "first", "--n", "9", "--max-n", "8"], "--max-n"),
         (["--autorater", "first", "--upstream", "ftp://somewhere"], "--upstream ftp://somewhere"),

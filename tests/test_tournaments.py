@@ -70,20 +70,31 @@ def test_number_of_comparisons(tournament, num_keys):
         round_robin: num_keys * (num_keys - 1),
         knockout: 2 * max(0, num_keys - 1),
         swiss: rounds * (num_keys - num_keys % 2),
+        TOURNAMENTS["top-2"]: 2 if num_keys > 1 else 0,
+        TOURNAMENTS["top-4"]: min(num_keys, 4) * max(0, min(num_keys, 4) - 1),
     }
     assert progress.num_comparisons == cost[tournament]
     assert sum(map(len, progress.rounds)) == len(progress.pairs), "a pair met twice"
 
 
-@ALL
+@pytest.mark.parametrize("tournament", [knockout, swiss])
 @pytest.mark.parametrize("num_keys", range(2, 12))
 def test_nobody_plays_twice_in_a_round(tournament, num_keys):
     keys = keys_of(num_keys)
     progress, _ = play(tournament, keys, {key: float(place) for place, key in enumerate(keys)})
-    if tournament is not round_robin:
-        for pairs in progress.rounds:
-            players = [key for pair in pairs for key in pair]
-            assert len(set(players)) == len(players)
+    for pairs in progress.rounds:
+        players = [key for pair in pairs for key in pair]
+        assert len(set(players)) == len(players)
+
+
+@pytest.mark.parametrize("num_keys", range(8))
+def test_only_the_best_seeds_play_a_top(num_keys):
+    keys = keys_of(num_keys)
+    scores = {key: -float(place) for place, key in enumerate(keys)}
+    progress, _ = play(TOURNAMENTS["top-4"], keys, dict.fromkeys(keys, 0.0), scores=scores)
+    assert {key for pair in progress.pairs for key in pair} == (set(keys[:4]) if num_keys > 1 else set())
+    assert progress.num_comparisons == min(num_keys, 4) * (min(num_keys, 4) - 1)
+    assert list(progress.tiers.values()) == [0, 0, 0, 0, -1, -2, -3][:num_keys]
 
 
 @settings(deadline=None)
@@ -91,16 +102,16 @@ def test_nobody_plays_twice_in_a_round(tournament, num_keys):
 def test_the_best_wins_a_knockout_whatever_the_seeding(num_keys, seed):
     keys = keys_of(num_keys)
     progress, _ = play(knockout, keys, {key: float(place) for place, key in enumerate(keys)}, seed=seed)
-    champion = max(progress.survived, key=lambda key: progress.survived[key])
+    champion = max(progress.tiers, key=lambda key: progress.tiers[key])
     assert champion == keys[-1]
-    assert list(progress.survived.values()).count(len(progress.rounds)) == 1
+    assert list(progress.tiers.values()).count(len(progress.rounds)) == 1
 
 
 def test_a_tied_knockout_goes_to_the_seeds():
     keys = keys_of(6)
     seeds = seeding(keys, task_id=TASK, seed=3)
     progress, _ = play(knockout, keys, dict.fromkeys(keys), seed=3)  # no verdict on anything
-    assert max(progress.survived, key=lambda key: progress.survived[key]) == seeds[0]
+    assert max(progress.tiers, key=lambda key: progress.tiers[key]) == seeds[0]
     assert {seeds[0], seeds[1]} == set(progress.rounds[-1][0]), "the two best seeds meet last"
 
 
@@ -112,7 +123,7 @@ def test_a_tie_after_an_upset_goes_to_the_better_seed():
     given += [Comparison(TASK, b, a, -value) for (a, b), value in verdicts.items()]
     progress = knockout(keys, given, task_id=TASK, seed=0, scores=scores)
     assert not progress.pending
-    assert progress.survived == {"000": 0, "001": 2, "002": 0, "003": 1}
+    assert progress.tiers == {"000": 0, "001": 2, "002": 0, "003": 1}
 
 
 def test_the_best_seeds_have_the_byes():

@@ -1,23 +1,24 @@
 """Ways of judging, by mode. An autorater turns programs into verdicts by way of an engine (rerank.backends).
 
-    autorater = AUTORATERS["pointwise"](engine, temperature)
-    autorater.score(problem, {key: program})             # [Score]
-    autorater = AUTORATERS["pairwise"](engine, temperature)
-    autorater.compare(problem, [(key_a, key_b)], programs)   # [Comparison]
-    autorater.usage                                      # prompts and tokens so far
+    autorater = AUTORATERS["pointwise"](engine, card)
+    autorater.score(problem, {key: program})                 # [Score]
+    autorater = AUTORATERS["pairwise"](engine, card)
+    autorater.play_many([(problem, programs, choose)])       # a Played for each: the pairs that `choose` names
+    autorater.usage                                          # prompts and tokens so far
 
 Programs go by key and are shown in their normal form: candidates that are the same program get the same verdict.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
+from rerank.autoraters.encoded_once import EncodedOnce
 from rerank.autoraters.joint import Joint
+from rerank.autoraters.played import Choose, Played
 from rerank.autoraters.pointwise import Pointwise
-from rerank.backends import Judge, Usage
-from rerank.records import Comparison, PublicProblem, Score
-
-Pair = tuple[str, str]
+from rerank.backends import Usage
+from rerank.errors import SettingError
+from rerank.records import PublicProblem, Score
 
 
 class PointwiseAutorater(Protocol):
@@ -33,20 +34,21 @@ class PointwiseAutorater(Protocol):
 
 
 class PairwiseAutorater(Protocol):
-    """Judges programs two at a time, in the order given."""
+    """Judges programs two at a time, in both orders."""
 
     usage: Usage
 
-    def compare(self, problem: PublicProblem, pairs: Sequence[Pair], programs: Mapping[str, str]) -> list[Comparison]:
-        """One comparison an ordered pair, in the order of `pairs`."""
-
-    def compare_many(
-        self, tasks: Iterable[tuple[PublicProblem, Sequence[Pair], Mapping[str, str]]]
-    ) -> Iterator[list[Comparison]]:
-        """The comparisons of each problem, in order; an engine may compute several problems at a time."""
+    def play_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str], Choose]]) -> Iterator[Played]:
+        """What was judged of each problem, in order; an engine may compute several problems at a time."""
 
 
-AUTORATERS: dict[str, Callable[[Judge, float], PointwiseAutorater | PairwiseAutorater]] = {
-    "pointwise": Pointwise,
-    "pairwise": Joint,
-}
+AUTORATERS: dict[str, Callable[..., Any]] = {"pointwise": Pointwise, "pairwise": Joint, "encoded-once": EncodedOnce}
+
+
+def backend_for(mode: str, backend: str) -> str:
+    """The engine to judge with. Raises SettingError where it takes whole prompts only and the mode needs more."""
+    if mode != "encoded-once" or backend == "transformers":
+        return backend
+    if backend == "auto":
+        return "transformers"
+    raise SettingError(f"--mode encoded-once needs --backend transformers; {backend} judges pointwise and pairwise")

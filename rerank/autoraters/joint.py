@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import tee
 
 from rerank import prompts
+from rerank.autoraters.played import Choose, Pair, Played
 from rerank.backends import Judge, Usage
 from rerank.programs import normal_form
 from rerank.records import Comparison, PublicProblem
-
-Pair = tuple[str, str]  # keys of the programs shown first and second
+from rerank.scorers import UNTRAINED, ScorerCard
 
 
 class Joint:
@@ -20,14 +20,21 @@ class Joint:
     `usage` counts what it has cost so far.
     """
 
-    def __init__(self, judge: Judge, temperature: float = 1.0):
+    def __init__(self, judge: Judge, card: ScorerCard = UNTRAINED):
         self._judge = judge
-        self._temperature = temperature
+        self._temperature = card.temperature_of("pairwise")
         self.usage = Usage()
 
     def compare(self, problem: PublicProblem, pairs: Sequence[Pair], programs: Mapping[str, str]) -> list[Comparison]:
         [comparisons] = self.compare_many([(problem, pairs, programs)])
         return comparisons
+
+    def play_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str], Choose]]) -> Iterator[Played]:
+        asked = (
+            (problem, [ordered for a, b in choose({}) for ordered in ((a, b), (b, a))], programs)
+            for problem, programs, choose in tasks
+        )
+        return map(Played, self.compare_many(asked))
 
     def compare_many(
         self, tasks: Iterable[tuple[PublicProblem, Sequence[Pair], Mapping[str, str]]]

@@ -7,6 +7,7 @@ from rerank import prompts
 from rerank.backends import Judge, Usage
 from rerank.programs import normal_form
 from rerank.records import PublicProblem, Score
+from rerank.scorers import UNTRAINED, ScorerCard
 
 
 class Pointwise:
@@ -15,9 +16,9 @@ class Pointwise:
     `usage` counts what it has cost so far.
     """
 
-    def __init__(self, judge: Judge, temperature: float = 1.0):
+    def __init__(self, judge: Judge, card: ScorerCard = UNTRAINED):
         self._judge = judge
-        self._temperature = temperature
+        self._temperature = card.temperature_of("pointwise")
         self.usage = Usage()
 
     def score(self, problem: PublicProblem, programs: Mapping[str, str]) -> list[Score]:

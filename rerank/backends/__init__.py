@@ -53,6 +53,27 @@ class AnswerLogOdds:
         return Usage(1, self.num_tokens, self.num_tokens_saved)
 
 
+Place = tuple[int, int]  # two programs of a contest, by number, in the order in which they are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What is asked encoded-once about one problem: a pointwise prompt a program, then ordered pairs of them."""
+
+    prompts: Sequence[Prompt]
+    pairs: Callable[[Sequence[float]], Sequence[Place]]  # which, given the programs' pointwise log-odds
+
+
+@dataclass(frozen=True, slots=True)
+class ContestLogOdds:
+    """An engine's answers to a contest."""
+
+    points: list[AnswerLogOdds]  # for each prompt
+    pairs: Sequence[Place]  # what was compared
+    verdicts: list[float]  # for each of `pairs`: log-odds of A, the first, against B
+    num_verdict_tokens: int  # computed for all of them together
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How to sample. The same settings and prompt give the same samples again on the same engine and hardware."""
@@ -94,6 +115,16 @@ class Judge(Protocol):
         """Yield the answers of each group, in order. Raises ModelError where the model can't take the prompts."""
 
 
+class ContestJudge(Protocol):
+    """What judges encoded-once. Not every engine can: vLLM and a server take whole prompts only."""
+
+    @property
+    def settings(self) -> Mapping[str, str]: ...
+
+    def contest_log_odds(self, contests: Iterable[Contest]) -> Iterator[ContestLogOdds]:
+        """Yield the answers of each contest, in order. Raises ModelError where the model can't take the prompts."""
+
+
 class SampleSource(Protocol):
     """What generates."""
 
@@ -124,6 +155,7 @@ class EngineOptions:
     device: str | None = None  # such as "cuda:1"; None: a GPU where there is one
     dtype: str | None = None  # such as "float32"; None: bfloat16 where the hardware is fast at it
     max_batch_tokens: int | None = None  # None: by device
+    attention: Literal["auto", "dense", "flex"] = "auto"  # see block_mask.py; auto: flex on CUDA
     max_prompt_tokens: int = 8192  # longer prompts are shortened, see encoding.py; never above the model's context
     memory_share: float = 0.85  # of a GPU, which vLLM takes at once for itself
     cluster: str | None = None  # "ray" or "ray://HOST:PORT": the engine's copies lie there

@@ -5,7 +5,7 @@ message. So equal segments are equal tokens, whatever stands beside them: engine
 Text of a judgment can't forge the template's control tokens: `<|im_end|>` in a program stays seven ordinary tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,7 +21,13 @@ _CUT_MARK = "\n# ... (cut) ...\n"
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
     tokens: tuple[int, ...]
+    num_question: int  # tokens of its last segment and of the template after it
     num_cut: int = 0  # tokens taken out to fit the context
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The tokens before the question."""
+        return self.tokens[: len(self.tokens) - self.num_question]
 
     @property
     def reason(self) -> str:
@@ -37,12 +43,24 @@ class PromptEncoder:
         self._max_prompt_tokens = max_prompt_tokens
         self._frame: tuple[list[int], list[int]] | None = None
         # A tournament repeats the same few segments in hundreds of prompts.
-        self._content = lru_cache(maxsize=1024)(self._tokenise_content)
+        self._recent = lru_cache(maxsize=1024)(self._tokenise_content)
+        self._kept: dict[str, tuple[int, ...]] = {}
         self._answer_ids = lru_cache(maxsize=16)(self._find_answer_ids)
 
     @property
     def has_chat_template(self) -> bool:
         return self.tokenizer.chat_template is not None
+
+    def __call__(self, text: str) -> tuple[int, ...]:
+        """The tokens of a segment."""
+        return self._kept.get(text) or self._recent(text)
+
+    def warm(self, texts: Iterable[str]) -> None:
+        """Tokenise many segments at once, which a fast tokenizer does in parallel, and keep them for good."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        if new:
+            rows = self.tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            self._kept.update(zip(new, map(tuple, rows), strict=True))
 
     def answer_ids(self, answers: tuple[str, ...]) -> tuple[int, ...]:
         """The token of each answer. Raises ModelError where an answer is not exactly one token."""
@@ -69,20 +87,21 @@ class PromptEncoder:
         of a pair are cut alike.
         """
         before, after = self._chat_frame()
-        segments = [self._content(segment) for segment in prompt.segments]
+        segments = [self(segment) for segment in prompt.segments]
         room = self._max_prompt_tokens - len(before) - len(after)
         length = sum(map(len, segments))
         num_cut = 0
         if length > room:
-            segments = _cut_middles(segments, room, mark=self._content(_CUT_MARK))
+            segments = _cut_middles(segments, room, mark=self(_CUT_MARK))
             num_cut = length - sum(map(len, segments))
-        return EncodedPrompt((*before, *(token for segment in segments for token in segment), *after), num_cut)
+        tokens = (*before, *(token for segment in segments for token in segment), *after)
+        return EncodedPrompt(tokens, len(segments[-1]) + len(after), num_cut)
 
     def encode_request(self, request: GenerationRequest, *, max_tokens: int) -> list[int]:
         """A request's tokens. Raises ModelError where they leave no room for `max_tokens` more."""
         if request.is_chat:
             before, after = self._chat_frame()
-            tokens = [*before, *self._content(request.text), *after]
+            tokens = [*before, *self(request.text), *after]
         else:
             tokens = self.tokenizer.encode(request.text)
         if len(tokens) + max_tokens > self._max_prompt_tokens:

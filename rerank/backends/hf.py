@@ -1,9 +1,11 @@
 """transformers as an engine, on CPU and on one GPU: judging with shared prefixes, and sampling.
 
-Judging packs the prompts of one group into a tree (packing.py) and computes the logits of the two answers only.
+Judging lays prompts out so that shared parts are computed once (packed_judge.py), and computes the logits of the two
+answers only. A model whose layers do not all see the whole context takes one prompt at a time.
 Sampling draws with one uniform number a token from a generator of each sample's own, so a sample depends on the seed,
 the request and its index, not on when it was drawn. Both are bit-identical from run to run on one machine as long as
-memory suffices: on out-of-memory a batch is halved, which moves the last bits.
+memory suffices (judging on CUDA: as long as the same groups are asked): on out-of-memory a batch is halved, which moves
+the last bits.
 """
 
 import gc
@@ -17,9 +19,18 @@ from typing import Any
 import torch
 import transformers
 
-from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
+from rerank.backends import (
+    AnswerLogOdds,
+    Contest,
+    ContestLogOdds,
+    EngineOptions,
+    GenerationRequest,
+    Sample,
+    Sampling,
+    block_mask,
+)
 from rerank.backends.encoding import PromptEncoder
-from rerank.backends.packing import Pack, pack_prompts
+from rerank.backends.packed_judge import PackedJudge, is_out_of_memory
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
 from rerank.store import content_hash
@@ -29,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 # Tokens of a forward pass. On a CPU larger ones gain nothing, and the mask grows with the square.
 _CPU_BATCH_TOKENS = 2048
-_GPU_BATCH_TOKENS = 8192
+_GPU_BATCH_TOKENS = 16384
 _NUCLEUS_TRY = 1024  # tokens looked at first for the nucleus; sorting a whole vocabulary is slow on a CPU
 
 
@@ -48,10 +59,16 @@ class TransformersEngine:
             model=files.name,
             max_prompt_tokens=min(options.max_prompt_tokens, self.model.config.max_position_embeddings),
         )
-        self._max_batch_tokens = options.max_batch_tokens or (
-            _CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS
-        )
-        self._can_share = _is_full_attention(self.model.config)
+        self.judge: PackedJudge | None = None
+        if _is_full_attention(self.model.config):
+            on_cuda = self.device.type == "cuda"
+            self.judge = PackedJudge(
+                self.model,
+                self.encoder,
+                name=files.name,
+                max_tokens=options.max_batch_tokens or (_GPU_BATCH_TOKENS if on_cuda else _CPU_BATCH_TOKENS),
+                attention=("flex" if on_cuda else "dense") if options.attention == "auto" else options.attention,
+            )
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -76,67 +93,33 @@ class TransformersEngine:
     # Judging
 
     def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
-        for prompts in groups:
-            yield self._judge(prompts)
+        if self.judge is None:
+            return map(self._answer_each_alone, groups)
+        return self.judge.answer_log_odds(groups)
+
+    def contest_log_odds(self, contests: Iterable[Contest]) -> Iterator[ContestLogOdds]:
+        if self.judge is None:
+            raise ModelError(
+                f"{self.files.name}: some of its layers see a part of the context only, and encoded-once needs all of "
+                "it; take --mode pairwise"
+            )
+        return self.judge.contest_log_odds(contests)
 
     @torch.inference_mode()
-    def _judge(self, prompts: Sequence[Prompt]) -> list[AnswerLogOdds]:
-        encoded = [self.encoder.encode(prompt) for prompt in prompts]
-        answer_ids = [self.encoder.answer_ids(prompt.answers[:2]) for prompt in prompts]
-        # max_tokens 1 puts every prompt into a pass of its own.
-        max_tokens = self._max_batch_tokens if self._can_share else 1
-        found: dict[int, AnswerLogOdds] = {}
-        todo = [list(range(len(prompts)))]
-        while todo:
-            batch = todo.pop()
-            for pack in pack_prompts([encoded[index].tokens for index in batch], max_tokens=max_tokens):
-                members = [batch[at] for at, _ in pack.ends]
-                try:
-                    states = self._hidden_states(pack)
-                    log_odds = self._log_odds(states, [answer_ids[index] for index in members])
-                except RuntimeError as error:
-                    if not _is_out_of_memory(error):
-                        raise
-                    if len(members) == 1:
-                        raise ModelError(
-                            f"{self.files.name}: not enough memory for one prompt of {len(pack.tokens)} tokens; "
-                            "take a smaller model or a larger machine"
-                        ) from error
-                    _log.warning("out of memory with %d prompts in a batch: halving it", len(members))
-                    gc.collect()
-                    if self.device.type == "cuda":
-                        torch.cuda.empty_cache()
-                    half = len(members) // 2
-                    todo += [members[half:], members[:half]]
-                    continue
-                for index, num_new, value in zip(members, pack.num_new, log_odds, strict=True):
-                    num_saved = len(encoded[index].tokens) - num_new
-                    found[index] = AnswerLogOdds(value, num_new, num_saved, encoded[index].reason)
-        return [found[index] for index in range(len(prompts))]
-
-    def _hidden_states(self, pack: Pack) -> torch.Tensor:
-        """Last-layer states at the end of each prompt of the pack, (prompts, hidden), float32."""
-        tokens = torch.tensor([pack.tokens], device=self.device)  # (1, tokens)
-        positions = torch.tensor([pack.positions], device=self.device)  # (1, tokens)
-        # One chain is plain causal attention, for which the kernels need no mask.
-        mask = None if len(pack.runs) == 1 else _tree_mask(pack, self.device)
-        output = self.model.base_model(input_ids=tokens, position_ids=positions, attention_mask=mask, use_cache=False)
-        ends = torch.tensor([end for _, end in pack.ends], device=self.device)
-        return output.last_hidden_state[0, ends].float()
-
-    def _log_odds(self, states: torch.Tensor, answer_ids: Sequence[Sequence[int]]) -> list[float]:
-        """Logit of each prompt's first answer less that of its second, from its (hidden,) state."""
-        # The answers' rows of the output layer in float32: logits in bfloat16 come in steps of 1/8 from 16 up.
-        head, config = self.model.get_output_embeddings(), self.model.config
-        ids = torch.tensor(answer_ids, device=self.device)  # (prompts, 2)
-        logits = (head.weight[ids].float() @ states[:, :, None])[:, :, 0]  # (prompts, 2)
-        if getattr(head, "bias", None) is not None:
-            logits = logits + head.bias[ids].float()
-        # Cohere and Granite scale their logits, Gemma 2 bounds them.
-        logits = logits * getattr(config, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
-        if cap := getattr(config, "final_logit_softcapping", None):
-            logits = cap * torch.tanh(logits / cap)
-        return (logits[:, 0] - logits[:, 1]).tolist()
+    def _answer_each_alone(self, prompts: Sequence[Prompt]) -> list[AnswerLogOdds]:
+        config = self.model.config
+        found = []
+        for prompt in prompts:
+            encoded = self.encoder.encode(prompt)
+            tokens = torch.tensor([encoded.tokens], device=self.device)  # (1, tokens)
+            state = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state[0, -1:]
+            ids = torch.tensor(self.encoder.answer_ids(prompt.answers[:2]), device=self.device)
+            # In float32: logits in bfloat16 come in steps of 1/8 from 16 up.
+            logits = block_mask.answer_logits(self.model, state, ids)[0]  # (2,)
+            if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
+                logits = cap * torch.tanh(logits / cap)
+            found.append(AnswerLogOdds(float(logits[0] - logits[1]), len(encoded.tokens), 0, encoded.reason))
+        return found
 
     # Sampling
 
@@ -160,7 +143,7 @@ class TransformersEngine:
                 try:
                     samples += self._sample(request, tokens, rows, sampling)
                 except RuntimeError as error:
-                    if not _is_out_of_memory(error):
+                    if not is_out_of_memory(error):
                         raise
                     if num_rows == 1:
                         raise ModelError(
@@ -309,24 +292,6 @@ def _is_full_attention(config: Any) -> bool:
     if kinds is not None:
         return set(kinds) == {"full_attention"}
     return getattr(config, "sliding_window", None) is None and not hasattr(config, "ssm_cfg")
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _tree_mask(pack: Pack, device: torch.device) -> torch.Tensor:
-    """Who attends to whom, (1, 1, tokens, tokens), true where allowed."""
-    size = len(pack.tokens)
-    mask = torch.zeros(size, size, dtype=torch.bool, device=device)
-    for run in pack.runs:
-        for start, stop in run.ancestors:
-            mask[run.start : run.stop, start:stop] = True
-        length = run.stop - run.start
-        mask[run.start : run.stop, run.start : run.stop] = torch.ones(
-            length, length, dtype=torch.bool, device=device
-        ).tril()
-    return mask[None, None]
 
 
 def _uniform(sampling: Sampling, request_id: str, index: int) -> torch.Tensor:

@@ -4,10 +4,11 @@
     engine = RayEngine("transformers", "qwen2.5-coder-0.5b-instruct", EngineOptions(cluster="ray", replicas=4))
     pool = sandbox.Pool(executor="ray")
 
-Work goes out in whole groups: a problem's prompts, a request, a program with its tests. No group's numbers depend on
-another's (see `backends.Judge`), and results are handed back in the order asked, so a run on a cluster writes what a
-run on one machine writes, byte for byte, as long as the machines are alike: on a CPU that includes the number of
-threads, which the nodes take from here. The driver alone writes the run folder.
+Work goes out in whole groups: a problem's prompts, a request, a program with its tests. On a CPU no group's numbers
+depend on another's, and results are handed back in the order asked, so a run on a cluster writes what a run on one
+machine writes, byte for byte, as long as the machines are alike, the number of threads included, which the nodes take
+from here. On a GPU engines pack groups together, and their last bits follow the packs. The driver alone writes the run
+folder.
 
 A worker that dies is replaced and its work done again, `_MAX_ATTEMPTS` times; a driver that dies resumes as every run
 does. Nodes come and go as Ray's autoscaler likes: a copy of the model that cannot be placed yet gets no work. Every
@@ -24,7 +25,16 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 import sandbox
-from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling, open_engine
+from rerank.backends import (
+    AnswerLogOdds,
+    Contest,
+    ContestLogOdds,
+    EngineOptions,
+    GenerationRequest,
+    Sample,
+    Sampling,
+    open_engine,
+)
 from rerank.errors import MissingError, SettingError, WorkerError
 from rerank.prompts import Prompt
 from rerank.run import num_usable_cores, package_version
@@ -240,6 +250,9 @@ class RayEngine:
 
     def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
         return self._map("answer_log_odds", groups)
+
+    def contest_log_odds(self, contests: Iterable[Contest]) -> Iterator[ContestLogOdds]:
+        return self._map("contest_log_odds", contests)
 
     def generate(
         self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling

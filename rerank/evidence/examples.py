@@ -22,11 +22,11 @@ import ast
 import builtins
 import re
 import textwrap
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from rerank.evidence.expressions import defined, parameters, parse, parse_expression, parse_prompt
 from rerank.records import Candidate, PublicProblem, Score
 from rerank.store import Journal, Row, content_hash
 from sandbox import Job, Limits, Outcome, Pool
@@ -171,7 +171,7 @@ def _texts(problem: PublicProblem) -> Iterator[str]:
     They differ where a docstring that is not raw has backslashes: doctests want the first, yet many a prompt was
     written as if for the second (`"a\\nb"` inside a docstring is a broken literal in the first).
     """
-    tree = _parse_prompt(problem.prompt)
+    tree = parse_prompt(problem.prompt)
     for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.FunctionDef) and node.name == problem.entry_point:
             yield ast.get_docstring(node) or ""
@@ -184,9 +184,9 @@ class _Reader:
     def __init__(self, text: str, problem: PublicProblem):
         self.text = text
         self.name = problem.entry_point
-        tree = _parse_prompt(problem.prompt)
-        self.parameters = _parameters(tree, self.name)
-        self.known = {self.name, *dir(builtins), *_MODULES, *_defined(tree)}
+        tree = parse_prompt(problem.prompt)
+        self.parameters = parameters(tree, self.name)
+        self.known = {self.name, *dir(builtins), *_MODULES, *defined(tree)}
 
     def examples(self) -> Iterator[_Example]:
         yield from self._doctests()
@@ -218,7 +218,7 @@ class _Reader:
     def _asserts(self) -> Iterator[_Example]:
         for match in list(re.finditer(r"^[ \t]*assert\b", self.text, re.MULTILINE)):
             for end in _ends(self.text, match.end(), "\n"):
-                tree = _parse(textwrap.dedent(self.text[match.start() : end]))
+                tree = parse(textwrap.dedent(self.text[match.start() : end]))
                 if tree is None or not tree.body:
                     continue
                 statement = tree.body[0]
@@ -261,7 +261,7 @@ class _Reader:
         return None
 
     def _expression(self, source: str) -> ast.expr | None:
-        expression = _parse_expression(source)
+        expression = parse_expression(source)
         return expression if expression and self._is_closed(expression) else None
 
     def _is_closed(self, node: ast.expr) -> bool:
@@ -308,7 +308,7 @@ def _whole_literal(lines: list[str]) -> ast.expr | None:
 
 
 def _as_literal(source: str) -> ast.expr | None:
-    expression = _parse_expression(_CONSTANTS.get(source, source))
+    expression = parse_expression(_CONSTANTS.get(source, source))
     if expression is None:
         return None
     try:
@@ -325,42 +325,3 @@ def _ends(text: str, start: int, closer: str) -> Iterator[int]:
         yield position + len(closer)
         start = position + len(closer)
     yield limit
-
-
-def _parse_prompt(prompt: str) -> ast.Module | None:
-    """A prompt as a module; it may stop right after a signature or in the middle of a body."""
-    return _parse(prompt) or _parse(f"{prompt}\n    pass\n") or _parse(f"{prompt}\n        pass\n")
-
-
-def _parse(source: str) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a prompt's odd escapes are not our caller's business
-            tree = ast.parse(source)
-            ast.unparse(tree)  # or RecursionError: what nests deeper than this is no example
-            return tree
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # ValueError: null bytes
-        return None
-
-
-def _parse_expression(source: str) -> ast.expr | None:
-    tree = _parse(f"({source}\n)")  # in brackets: it may run over several lines, and end in a comment
-    if tree and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
-        return tree.body[0].value
-    return None
-
-
-def _parameters(tree: ast.Module | None, name: str) -> list[str]:
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            return [each.arg for each in node.args.args]
-    return []
-
-
-def _defined(tree: ast.Module | None) -> Iterator[str]:
-    """Names that the prompt itself binds at its top level."""
-    for node in tree.body if tree else ():
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            yield node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)

@@ -10,6 +10,7 @@ import uvicorn
 
 from rerank.backends import EngineOptions
 from rerank.errors import SettingError
+from rerank.evidence.agreement import AGREEMENTS
 from rerank.picking import Ranker
 from rerank.server.app import Limits, create_app
 from rerank.server.gate import Gate
@@ -90,6 +91,8 @@ def check(settings: ServeSettings) -> None:
     """Raise SettingError for settings that do not go together."""
     if settings.scoring.autorater == "examples" and not settings.execute:
         raise SettingError("--autorater examples runs candidates in the sandbox: say so with --execute")
+    if settings.scoring.autorater in AGREEMENTS:
+        raise SettingError(f"--autorater {settings.scoring.autorater}: is for whole runs; take a model, or another")
     if not settings.limits.api_key and not _is_loopback(settings.host):
         raise SettingError(
             f"--host {settings.host}: others can reach it; give --api-key (or RERANK_API_KEY), or take 127.0.0.1"

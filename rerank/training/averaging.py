@@ -9,6 +9,7 @@ r has rank k r; it is cut to `rank` by its singular values, which is the nearest
 """
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,12 +18,15 @@ from typing import Any
 from tqdm import tqdm
 
 from rerank import scorers
+from rerank.autoraters import AUTORATERS
+from rerank.autoraters.pointwise import Pointwise
 from rerank.backends import EngineOptions, open_engine
 from rerank.errors import InputError
-from rerank.prompts import pointwise
 from rerank.store import file_hash, write_rows
-from rerank.training.evaluate import DevScores, ScoredProblem
-from rerank.training.labels import by_problem, read_labels
+from rerank.training.evaluate import DevScores, ScoredPair, ScoredProblem, log_probability_gain, pair_mode
+from rerank.training.labels import Label, by_problem, read_labels
+
+MAX_PAIRS = 40  # of a problem, each asked in both orders
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -30,7 +34,7 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 def average(adapters: Sequence[str | Path], out: str | Path, *, rank: int) -> float:
     """Write the mean of LoRA adapters; return the share of its squared norm that the cut to `rank` lost, 0 to 1.
 
-    Raises InputError where the adapters are not of one form.
+    Raises InputError where the adapters are not of one form, or all of them change nothing.
     """
     import torch
     from safetensors.torch import load_file, save_file
@@ -60,6 +64,8 @@ def average(adapters: Sequence[str | Path], out: str | Path, *, rank: int) -> fl
         root = values[:rank].sqrt()
         made[other] = (up_base @ left[:, :rank] * root).bfloat16().contiguous()
         made[name] = ((root[:, None] * right[:rank]) @ down_base.T).bfloat16().contiguous()
+    if not total:
+        raise InputError("changes nothing: no training went well enough to be kept", path=folders[0])
     Path(out).mkdir(parents=True, exist_ok=True)
     save_file(made, Path(out) / WEIGHTS, metadata={"format": "pt"})
     config = configs[0] | {"r": rank, "lora_alpha": rank}
@@ -77,34 +83,51 @@ def average(adapters: Sequence[str | Path], out: str | Path, *, rank: int) -> fl
 def calibrate(
     scorer: str | Path, labels: Sequence[str | Path], *, base: str, options: EngineOptions | None = None
 ) -> DevScores:
-    """Judge the dev problems of `labels` pointwise and write what follows from that into the scorer's card.
+    """Judge the dev problems of `labels` in the ways that the scorer knows; write what follows from that into its card.
 
     Beside the card stays dev_scores.jsonl, as a training run leaves it.
     """
+    path = Path(scorer) / scorers.CARD
+    card = _read(path)
     engine = open_engine("transformers", f"{base}+{scorer}", options)
-    problems = []
+    mode = pair_mode(card["mode"])
+    one, two = Pointwise(engine), AUTORATERS[mode](engine)
+    problems, pairs = [], []
     for task_id, rows in tqdm(by_problem(read_labels(labels)).items(), "judge dev", unit="problem", disable=None):
         if rows[0].split != "dev":
             continue
-        [answers] = engine.answer_log_odds([[pointwise(row.problem, row.program) for row in rows]])
+        problem, programs = rows[0].problem, {str(place): row.program for place, row in enumerate(rows)}
+        chosen = [] if card["mode"] == "pointwise" else _right_and_wrong(rows)
+        [played] = two.play_many([(problem, programs, lambda _, chosen=chosen: chosen)])
+        points = [score.log_odds or 0.0 for score in played.scores or one.score(problem, programs)]
+        verdicts = [each.log_odds or 0.0 for each in played.comparisons]
         problems.append(
             ScoredProblem(
                 task_id,
                 right=tuple(row.right for row in rows),
-                log_odds=tuple(answer.log_odds or 0.0 for answer in answers),
+                log_odds=tuple(points),
                 mean_log_probability=tuple(row.mean_log_probability for row in rows),
                 is_sample=tuple(row.origin == "sample" for row in rows),
                 generator=tuple(row.generator for row in rows),
             )
         )
+        pairs += [
+            ScoredPair(task_id, forward, -backward, log_probability_gain(rows[int(a)], rows[int(b)]))
+            for (a, b), forward, backward in zip(chosen, verdicts[::2], verdicts[1::2], strict=True)
+        ]
     engine.close()
-    scores = DevScores(tuple(problems), (), {})
-    path = Path(scorer) / scorers.CARD
-    card = _read(path)
+    scores = DevScores(tuple(problems), tuple(pairs), {}, mode)
     card |= scores.calibration()
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     write_rows(Path(scorer) / "dev_scores.jsonl", map(asdict, problems))
     return scores
+
+
+def _right_and_wrong(rows: Sequence[Label]) -> list[tuple[str, str]]:
+    """Pairs of a right and a wrong sample, by place: some, if there are many."""
+    places = [index for index, row in enumerate(rows) if row.origin == "sample"]
+    pairs = [(str(a), str(b)) for a in places for b in places if rows[a].right and not rows[b].right]
+    return random.Random(rows[0].task_id).sample(pairs, min(len(pairs), MAX_PAIRS))
 
 
 def _read(path: Path) -> dict[str, Any]:

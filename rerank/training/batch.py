@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rerank import layouts, prompts
-from rerank.backends import block_mask
+from rerank import prompts
+from rerank.backends import block_mask, layouts
 from rerank.backends.block_mask import Pack
-from rerank.layouts import Encoder
+from rerank.backends.encoding import PromptEncoder
 from rerank.training.evaluate import JudgedExample
 from rerank.training.inputs import Example
 
@@ -73,7 +73,7 @@ class Batch:
 
 def collate(
     examples: Sequence[Example],
-    encoder: Encoder,
+    encoder: PromptEncoder,
     *,
     over_vocabulary: bool = False,
     device: torch.device | str = "cpu",
@@ -85,7 +85,7 @@ def collate(
     `over_vocabulary` predicts every answer among all tokens too, and leaves the choice among the answers untrained.
     """
     packed = block_mask.pack([e.layout for e in examples], device=device, num_tokens=num_tokens, attention=attention)
-    a_b = encoder.answers(prompts.PAIRWISE.answers) if any(example.verdicts for example in examples) else ()
+    a_b = encoder.answer_ids(prompts.PAIRWISE.answers) if any(example.verdicts for example in examples) else ()
     ids = sorted({a for e in examples for t in e.targets if not t.is_open for a in t.answers} | set(a_b))
     column = {token: index for index, token in enumerate(ids)}
     reads: list[int] = []

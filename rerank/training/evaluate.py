@@ -4,14 +4,17 @@ Pick rate and pair accuracy count only problems with both right and wrong progra
 good. Each problem weighs the same, however many programs it has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from rerank.training.inputs import Example
 from rerank.training.labels import Label
+
+NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,10 @@ class DevScores:
     problems: tuple[ScoredProblem, ...]
     pairs: tuple[ScoredPair, ...]
     judgments: dict[str, list[bool]]  # by task of the mixture: which are right
+    pair_mode: str = "pairwise"  # how the pairs were judged: `pairwise` or `encoded-once`
 
     @staticmethod
-    def collect(judged: Sequence[tuple[Example, JudgedExample]]) -> "DevScores":
+    def collect(judged: Sequence[tuple[Example, JudgedExample]], *, pair_mode: str = "pairwise") -> "DevScores":
         programs: dict[str, list[tuple[Label, float]]] = {}
         pairs: list[ScoredPair] = []
         judgments: dict[str, list[bool]] = {}
@@ -80,11 +84,14 @@ class DevScores:
                 programs.setdefault(name, []).extend(zip(example.programs, scores.log_odds, strict=True))
                 # Antisymmetric by construction: the other order says the same.
                 for verdict, value in zip(example.verdicts, scores.comparisons, strict=True):
-                    gain = _gain(example.programs[verdict.first], example.programs[verdict.second])
+                    gain = log_probability_gain(example.programs[verdict.first], example.programs[verdict.second])
                     pairs.append(ScoredPair(name, value, value, gain))
             elif example.pairs:
                 both = zip(example.pairs, scores.log_odds[::2], scores.log_odds[1::2], strict=True)
-                pairs += [ScoredPair(name, forward, -backward, _gain(*pair)) for pair, forward, backward in both]
+                pairs += [
+                    ScoredPair(name, forward, -backward, log_probability_gain(*pair))
+                    for pair, forward, backward in both
+                ]
             else:
                 judgments.setdefault(name, []).append(scores.is_right)
         return DevScores(
@@ -101,13 +108,14 @@ class DevScores:
             ),
             tuple(pairs),
             judgments,
+            pair_mode,
         )
 
     @property
     def criterion(self) -> float | None:
         """What the best weights have most of: accuracy on pairs of generated programs, else on what there is."""
         found = self.figures()
-        parts = [found.get("samples", found).get("pair_accuracy"), found.get("pairwise", {}).get("pair_accuracy")]
+        parts = [found.get("samples", found).get("pair_accuracy"), found.get(self.pair_mode, {}).get("pair_accuracy")]
         known = [part for part in parts if part is not None]
         return _mean(known or [task["accuracy"] for task in found.get("judgments", {}).values()])
 
@@ -117,14 +125,15 @@ class DevScores:
         found = {"pointwise": fit_temperature(log_odds, right)}
         if self.pairs:
             values = [value for pair in self.pairs for value in (pair.right_first, pair.wrong_first)]
-            found["pairwise"] = fit_temperature(values, [True] * len(values))
+            found[self.pair_mode] = fit_temperature(values, [True] * len(values))
         return found
 
-    def log_probability_weights(self, *, pointwise: float = 1.0, pairwise: float = 1.0) -> dict[str, float]:
+    def log_probability_weights(self, temperature: Mapping[str, float] = NONE) -> dict[str, float]:
         """By mode, what a nat of mean log-probability is worth beside log-odds at these temperatures, where known."""
+        pointwise, pairwise = temperature.get("pointwise", 1.0), temperature.get(self.pair_mode, 1.0)
         modes = {
             "pointwise": [row for problem in self.problems for row in _rows(problem, pointwise)],
-            "pairwise": [
+            self.pair_mode: [
                 ((pair.right_first + pair.wrong_first) / 2 / pairwise, pair.log_probability_gain, 1.0)
                 for pair in self.pairs
                 if pair.log_probability_gain is not None
@@ -137,15 +146,15 @@ class DevScores:
         temperature = self.temperatures()
         return {
             "temperature": temperature,
-            "log_probability_weight": self.log_probability_weights(**temperature),
-            "dev": self.figures(**temperature),
+            "log_probability_weight": self.log_probability_weights(temperature),
+            "dev": self.figures(temperature),
         }
 
-    def figures(self, *, pointwise: float = 1.0, pairwise: float = 1.0) -> dict[str, Any]:
-        """All figures, at these temperatures."""
-        found = figures(self.problems, temperature=pointwise) if self.problems else {}
+    def figures(self, temperature: Mapping[str, float] = NONE) -> dict[str, Any]:
+        """All figures, at these temperatures by mode."""
+        found = figures(self.problems, temperature=temperature.get("pointwise", 1.0)) if self.problems else {}
         if self.pairs:
-            found["pairwise"] = pair_figures(self.pairs, temperature=pairwise)
+            found[self.pair_mode] = pair_figures(self.pairs, temperature=temperature.get(self.pair_mode, 1.0))
         if self.judgments:
             found["judgments"] = {
                 task: {"num": len(rows), "accuracy": _mean([float(row) for row in rows])}
@@ -281,10 +290,15 @@ def _rows(problem: ScoredProblem, temperature: float) -> list[tuple[float, float
     return [(*row, 1 / len(rows)) for row in rows]
 
 
-def _gain(right: Label, wrong: Label) -> float | None:
+def log_probability_gain(right: Label, wrong: Label) -> float | None:
     """How much likelier the right program was to the generator of both, nats a token; None of two generators."""
     likely, less = right.mean_log_probability, wrong.mean_log_probability
     return None if likely is None or less is None or right.generator != wrong.generator else likely - less
+
+
+def pair_mode(trained: str) -> str:
+    """The mode of judging pairs that a mode of training teaches."""
+    return "encoded-once" if trained == "encoded-once" else "pairwise"
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from rerank import layouts, prompts
+from rerank import prompts
+from rerank.backends import layouts
+from rerank.backends.encoding import PromptEncoder
+from rerank.backends.layouts import Block, Layout
 from rerank.errors import InputError, ModelError
-from rerank.layouts import Block, Encoder, Layout
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 from rerank.store import Row, read_rows
@@ -113,7 +115,7 @@ def _judgment(row: Row) -> Judgment:
 
 
 def usable(
-    problems: Sequence[LabelledProblem], encoder: Encoder, *, pack_tokens: int
+    problems: Sequence[LabelledProblem], encoder: PromptEncoder, *, pack_tokens: int
 ) -> tuple[list[LabelledProblem], int]:
     """Problems without the programs whose prompt is longer than half a pack, and how many programs that drops.
 
@@ -130,7 +132,7 @@ def usable(
     return kept, num_dropped
 
 
-def fitting(judgments: Sequence[Judgment], encoder: Encoder, *, pack_tokens: int) -> tuple[list[Judgment], int]:
+def fitting(judgments: Sequence[Judgment], encoder: PromptEncoder, *, pack_tokens: int) -> tuple[list[Judgment], int]:
     """Judgments that are no longer than half a pack, and how many are dropped."""
     encoder.warm(segment for judgment in judgments for segment in judgment.prompt.segments)
     kept = [j for j in judgments if judgment_example(encoder, j).layout.num_tokens <= pack_tokens // 2]
@@ -151,7 +153,7 @@ def first_of_each_task(judgments: Iterable[Judgment], count: int) -> list[Judgme
 def stream(
     problems: Sequence[LabelledProblem],
     judgments: Sequence[Judgment],
-    encoder: Encoder,
+    encoder: PromptEncoder,
     settings: TrainSettings,
     *,
     num_epochs: int | None = None,
@@ -189,7 +191,7 @@ def _deal(programs: Sequence[Label], max_programs: int, rng: random.Random) -> l
 
 
 def problem_examples(
-    encoder: Encoder,
+    encoder: PromptEncoder,
     problem: LabelledProblem,
     programs: Sequence[Label],
     *,
@@ -211,7 +213,7 @@ def problem_examples(
         for part in (programs[::2], programs[1::2]):
             yield from problem_examples(encoder, problem, part, settings=settings, rng=rng, weight=weight)
         return
-    yes_no = encoder.answers(prompts.POINTWISE.answers)
+    yes_no = encoder.answer_ids(prompts.POINTWISE.answers)
     targets = tuple(
         Target(end, -1, yes_no, 0 if program.right else 1) for end, program in zip(layout.ends, programs, strict=True)
     )
@@ -233,7 +235,7 @@ def problem_examples(
 
 
 def _joint_examples(
-    encoder: Encoder,
+    encoder: PromptEncoder,
     problem: LabelledProblem,
     pairs: Sequence[tuple[Label, Label]],
     pack_tokens: int,
@@ -251,7 +253,7 @@ def _joint_examples(
         for part in (pairs[:half], pairs[half:]):
             yield from _joint_examples(encoder, problem, part, pack_tokens, weight)
     elif layout.num_tokens <= pack_tokens:  # else the pair's two orders do not fit together: left out
-        answers = encoder.answers(prompts.PAIRWISE.answers)
+        answers = encoder.answer_ids(prompts.PAIRWISE.answers)
         targets = tuple(Target(end, -1, answers, index % 2) for index, end in enumerate(layout.ends))
         yield Example(problem.problem.task_id, layout, targets, pairs=tuple(pairs), weight=weight)
 
@@ -262,12 +264,12 @@ def _rankings(programs: Sequence[Label]) -> list[tuple[int, int]]:
     return [(right, wrong) for right in rights for wrong in wrongs]
 
 
-def judgment_example(encoder: Encoder, judgment: Judgment) -> Example:
+def judgment_example(encoder: PromptEncoder, judgment: Judgment) -> Example:
     """One row of the mixture: a choice where its answers are one token each, else its text, token by token."""
     layout = layouts.prompt_tree(encoder, [judgment.prompt])
     [end] = layout.ends
     try:
-        answers = encoder.answers(judgment.prompt.answers) if judgment.prompt.answers else ()
+        answers = encoder.answer_ids(judgment.prompt.answers) if judgment.prompt.answers else ()
     except ModelError:
         answers = ()
     if answers:

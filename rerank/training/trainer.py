@@ -32,12 +32,12 @@ from accelerate.utils import broadcast, gather_object, reduce
 
 from rerank import prompts, scorers
 from rerank.backends import block_mask
+from rerank.backends.encoding import PromptEncoder
 from rerank.errors import InputError, ModelError, ResumeError
-from rerank.layouts import Encoder
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
 from rerank.training import inputs
 from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights
-from rerank.training.evaluate import DevScores, JudgedExample
+from rerank.training.evaluate import DevScores, JudgedExample, pair_mode
 from rerank.training.inputs import Example
 from rerank.training.presets import TrainSettings
 
@@ -109,7 +109,8 @@ class _Run:
         out.mkdir(parents=True, exist_ok=True)
         self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture)]
         self.tokenizer, model = _load(base, settings, accelerator.device)
-        self.encoder = Encoder(self.tokenizer)
+        # A prompt longer than a pack is never cut: `_read` leaves it out.
+        self.encoder = PromptEncoder(self.tokenizer, model=str(base), max_prompt_tokens=settings.pack_tokens)
         self._read(labels, mixture)
         self.attention = self._attention(model)
         self.num_tokens = settings.pack_tokens if self.attention == "flex" else None
@@ -326,7 +327,8 @@ class _Run:
         if self.accelerator.num_processes > 1:
             found = gather_object(found)
         scores = dict(found)
-        return DevScores.collect([(example, scores[number]) for number, example in enumerate(examples)])
+        of_example = [(example, scores[number]) for number, example in enumerate(examples)]
+        return DevScores.collect(of_example, pair_mode=pair_mode(self.settings.mode))
 
     # Files
 
@@ -409,7 +411,7 @@ class _Run:
                 "mode": self.settings.mode,
                 "answers": {"pointwise": prompts.POINTWISE.answers, "pairwise": prompts.PAIRWISE.answers},
                 **calibration,
-                "prompts_hash": scorers.prompts_hash(),
+                "prompts_hash": scorers.prompts_hash(self.settings.mode),
                 "data": self.data,
                 "counts": self.counts,
                 "settings": asdict(self.settings),
@@ -501,8 +503,8 @@ def _short(row: Row) -> str:
     shown = row.get("samples", row)
     names = ("pair_accuracy", "pick_rate", "pick_rate_random", "calibration_error")
     parts = [f"{name.replace('_', ' ')} {shown[name]:.3f}" for name in names if shown.get(name) is not None]
-    if "pairwise" in row:
-        parts.append(f"pairwise {row['pairwise']['pair_accuracy']:.3f}")
+    for mode in {"pairwise", "encoded-once"} & set(row):
+        parts.append(f"{mode} {row[mode]['pair_accuracy']:.3f}")
     parts += [f"{task} {value['accuracy']:.3f}" for task, value in row.get("judgments", {}).items()]
     return ", ".join(parts) or "has nothing to compare"
 

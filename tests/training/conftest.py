@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from rerank import layouts, prompts
+from rerank import prompts
 from rerank.store import write_rows
 
 CHAT_TEMPLATE = (
@@ -22,7 +22,7 @@ LINES = [
     prompts.POINTWISE.instructions,
     prompts.PAIRWISE.instructions,
     prompts.EVALUATION,
-    layouts.FIRST_LINK + layouts.SECOND_LINK + layouts.VERDICT,
+    prompts.FIRST_LINK + prompts.SECOND_LINK + prompts.VERDICT,
 ] * 4
 
 

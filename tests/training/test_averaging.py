@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from rerank.errors import InputError
-from rerank.scorers import read_card
+from rerank.scorers import prompts_hash, read_card
 from rerank.store import read_rows
 from rerank.training.averaging import average, calibrate
 from rerank.training.presets import preset
@@ -18,7 +18,7 @@ from rerank.training.trainer import train
 # The new names are not in every transformers 5, and peft 0.21 uses an old one too.
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 
-SETTINGS = preset("small", num_steps=3, batch_size=24, pack_tokens=2048, rank=2, learning_rate=0.02, num_evaluations=1)
+SETTINGS = preset("small", num_steps=10, batch_size=24, pack_tokens=2048, rank=2, learning_rate=0.02, num_evaluations=1)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,14 @@ def test_the_mean_at_full_rank_and_the_nearest_below(two: list[Path], tmp_path: 
     assert 0.05 < lost < 1
 
 
-def test_the_card_is_fitted_on_dev(two: list[Path], base: Path, labels: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["pointwise", "joint", "encoded-once"])
+def test_the_card_is_fitted_on_dev(two: list[Path], base: Path, labels: Path, tmp_path: Path, mode: str) -> None:
     average(two, tmp_path, rank=4)
+    document = json.loads((tmp_path / "scorer.json").read_text())
+    changed = {"mode": mode, "prompts_hash": prompts_hash(mode)}
+    (tmp_path / "scorer.json").write_text(json.dumps(document | changed))
     scores = calibrate(tmp_path, [labels], base=str(base))
+    assert set(scores.temperatures()) == {"pointwise", *({"joint": ["pairwise"], "encoded-once": [mode]}.get(mode, []))}
     card = read_card(str(tmp_path))
     assert card.temperature == scores.temperatures()
     document = json.loads((tmp_path / "scorer.json").read_text())

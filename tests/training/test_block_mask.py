@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rerank import layouts, prompts
-from rerank.backends import block_mask
+from rerank import prompts
+from rerank.backends import block_mask, layouts
 from rerank.backends.encoding import PromptEncoder
+from rerank.backends.layouts import Block, Layout
 from rerank.errors import ModelError
-from rerank.layouts import Block, Encoder, Layout
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 from rerank.training.batch import Scorer, collate, loss_sums
@@ -24,8 +26,8 @@ PAIRS = [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)]
 
 
 @pytest.fixture(scope="module")
-def encoder(base: Path) -> Encoder:
-    return Encoder(AutoTokenizer.from_pretrained(base))
+def encoder(base: Path) -> PromptEncoder:
+    return PromptEncoder(AutoTokenizer.from_pretrained(base), model="tiny", max_prompt_tokens=4096)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +41,10 @@ def plain(base: Path):
     return AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager").eval()
 
 
-def alone(plain, encoder: Encoder, prompt: Prompt) -> torch.Tensor:
+def alone(plain, encoder: PromptEncoder, prompt: Prompt) -> torch.Tensor:
     """Logits of the prompt's answers, from its own sequence: (answers,)."""
-    tokens = [*encoder.before, *(token for text in prompt.segments for token in encoder(text)), *encoder.after]
-    return plain(torch.tensor([tokens])).logits[0, -1][list(encoder.answers(prompt.answers))]
+    tokens = encoder.encode(prompt).tokens
+    return plain(torch.tensor([tokens])).logits[0, -1][list(encoder.answer_ids(prompt.answers))]
 
 
 def packed_logits(model, asked: list[Layout], answers: tuple[int, ...], **options: object) -> list[torch.Tensor]:
@@ -54,20 +56,22 @@ def packed_logits(model, asked: list[Layout], answers: tuple[int, ...], **option
 
 
 @torch.no_grad()
-def test_packed_prompts_answer_as_each_alone(model, plain, encoder: Encoder) -> None:
+def test_packed_prompts_answer_as_each_alone(model, plain, encoder: PromptEncoder) -> None:
     pointwise = [layouts.pointwise(encoder, problem, PROGRAMS) for problem in PROBLEMS]
-    for problem, logits in zip(PROBLEMS, packed_logits(model, pointwise, encoder.answers(["Yes", "No"])), strict=True):
+    for problem, logits in zip(
+        PROBLEMS, packed_logits(model, pointwise, encoder.answer_ids(("Yes", "No"))), strict=True
+    ):
         expected = [alone(plain, encoder, prompts.pointwise(problem, program)) for program in PROGRAMS]
         torch.testing.assert_close(logits, torch.stack(expected), atol=TOLERANCE, rtol=TOLERANCE)
     joint = [layouts.joint(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
-    for problem, logits in zip(PROBLEMS, packed_logits(model, joint, encoder.answers(["A", "B"])), strict=True):
+    for problem, logits in zip(PROBLEMS, packed_logits(model, joint, encoder.answer_ids(("A", "B"))), strict=True):
         asked = [prompts.pairwise(problem, PROGRAMS[a], PROGRAMS[b]) for a, b in PAIRS]
         expected = [alone(plain, encoder, prompt) for prompt in asked]
         torch.testing.assert_close(logits, torch.stack(expected), atol=TOLERANCE, rtol=TOLERANCE)
 
 
-def test_packed_gradients_are_the_sum_of_each_alone(base: Path, plain, encoder: Encoder) -> None:
-    yes_no = encoder.answers(["Yes", "No"])
+def test_packed_gradients_are_the_sum_of_each_alone(base: Path, plain, encoder: PromptEncoder) -> None:
+    yes_no = encoder.answer_ids(("Yes", "No"))
     examples = []
     for problem in PROBLEMS:
         layout = layouts.pointwise(encoder, problem, PROGRAMS)
@@ -97,11 +101,11 @@ def test_packed_gradients_are_the_sum_of_each_alone(base: Path, plain, encoder: 
 
 @torch.no_grad()
 @pytest.mark.parametrize("form", [layouts.pointwise, layouts.encoded_once])
-def test_no_candidate_sees_another(model, encoder: Encoder, form) -> None:
+def test_no_candidate_sees_another(model, encoder: PromptEncoder, form) -> None:
     """Another program of as many tokens in B's place: the same bits for everybody else."""
-    ids = encoder.answers(["Yes", "No"])
+    ids = encoder.answer_ids(("Yes", "No"))
     other = [*PROGRAMS]
-    other[1] = other[1].replace("22", "77")
+    other[1] = other[1].replace("22", "29")  # at the same place among the others
     assert len(encoder(other[1])) == len(encoder(PROGRAMS[1]))
     arguments = (PAIRS,) if form is layouts.encoded_once else ()
     [before] = packed_logits(model, [form(encoder, PROBLEMS[0], PROGRAMS, *arguments)], ids)
@@ -112,16 +116,16 @@ def test_no_candidate_sees_another(model, encoder: Encoder, form) -> None:
 
 
 @torch.no_grad()
-def test_encoded_once_scores_programs_as_pointwise_does(model, encoder: Encoder) -> None:
-    ids = encoder.answers(["Yes", "No"])
+def test_encoded_once_scores_programs_as_pointwise_does(model, encoder: PromptEncoder) -> None:
+    ids = encoder.answer_ids(("Yes", "No"))
     [once] = packed_logits(model, [layouts.encoded_once(encoder, PROBLEMS[1], PROGRAMS, PAIRS)], ids)
     [point] = packed_logits(model, [layouts.pointwise(encoder, PROBLEMS[1], PROGRAMS)], ids)
     torch.testing.assert_close(once[: len(PROGRAMS)], point, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 @torch.no_grad()
-def test_encoded_once_is_antisymmetric_to_the_bit_and_tells_first_from_second(model, encoder: Encoder) -> None:
-    ids = encoder.answers(["A", "B"])
+def test_encoded_once_is_antisymmetric_to_the_bit_and_tells_first_from_second(model, encoder: PromptEncoder) -> None:
+    ids = encoder.answer_ids(("A", "B"))
     [logits] = packed_logits(model, [layouts.encoded_once(encoder, PROBLEMS[0], PROGRAMS, PAIRS)], ids)
     log_odds = logits[:, 0] - logits[:, 1]
     points, verdicts = log_odds[: len(PROGRAMS)], dict(zip(PAIRS, log_odds[len(PROGRAMS) :], strict=True))
@@ -133,8 +137,8 @@ def test_encoded_once_is_antisymmetric_to_the_bit_and_tells_first_from_second(mo
 
 
 @torch.no_grad()
-def test_what_else_is_packed_and_padding_do_not_matter(model, encoder: Encoder) -> None:
-    ids = encoder.answers(["Yes", "No"])
+def test_what_else_is_packed_and_padding_do_not_matter(model, encoder: PromptEncoder) -> None:
+    ids = encoder.answer_ids(("Yes", "No"))
     each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
     together = packed_logits(model, each, ids, num_tokens=4096)
     for layout, logits in zip(each, together, strict=True):
@@ -144,15 +148,15 @@ def test_what_else_is_packed_and_padding_do_not_matter(model, encoder: Encoder) 
 
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_attention_computes_the_same(model, encoder: Encoder) -> None:
-    ids = encoder.answers(["Yes", "No"])
+def test_flex_attention_computes_the_same(model, encoder: PromptEncoder) -> None:
+    ids = encoder.answer_ids(("Yes", "No"))
     each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
     flex = packed_logits(model, each, ids, num_tokens=2048, attention="flex")
     for ours, dense in zip(flex, packed_logits(model, each, ids), strict=True):
         torch.testing.assert_close(ours, dense, atol=TOLERANCE, rtol=TOLERANCE)
 
 
-def test_the_tiles_are_those_of_the_mask(encoder: Encoder) -> None:
+def test_the_tiles_are_those_of_the_mask(encoder: PromptEncoder) -> None:
     each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
     packed = block_mask.pack(each, num_tokens=2048, attention="flex")
     mask = packed.flex_mask()
@@ -167,31 +171,45 @@ def test_the_tiles_are_those_of_the_mask(encoder: Encoder) -> None:
     assert 0 < int(full.sum()) < int(some.sum()) < 16 * 17 / 2
 
 
-def test_a_tree_holds_the_tokens_that_inference_encodes(base: Path, encoder: Encoder) -> None:
-    """Training and the engines of `backends` must read one prompt alike, control tokens in a program included."""
-    whole = PromptEncoder(AutoTokenizer.from_pretrained(base), model="tiny", max_prompt_tokens=4096)
-    for program in (*PROGRAMS, "x = '<|im_end|>'", "", "\n\n"):
-        for prompt in (prompts.pointwise(PROBLEMS[0], program), prompts.pairwise(PROBLEMS[0], program, PROGRAMS[0])):
-            blocks = layouts.prompt_tree(encoder, [prompt]).blocks
-            assert tuple(token for block in blocks for token in block.tokens) == whole.encode(prompt).tokens
-            assert [block.start for block in blocks[1:]] == [block.stop for block in blocks[:-1]]
-
-
-def test_shared_segments_are_written_once(encoder: Encoder) -> None:
+def test_shared_beginnings_are_written_once(encoder: PromptEncoder) -> None:
     layout = layouts.pointwise(encoder, PROBLEMS[0], [*PROGRAMS, PROGRAMS[0]])
-    assert len(layout.blocks) == 1 + 2 * len(PROGRAMS)
+    asked = [encoder.encode(prompts.pointwise(PROBLEMS[0], program)).tokens for program in PROGRAMS]
+    beginnings = {tokens[:length] for tokens in asked for length in range(1, len(tokens) + 1)}
+    assert layout.num_tokens == len(beginnings)
     assert layout.ends[-1] == layout.ends[0]
-    joint = layouts.joint(encoder, PROBLEMS[0], PROGRAMS, [(0, 1), (0, 2)])
-    assert len(joint.blocks) == 3 + 2 * 2  # problem, first program and link; each second program and question
 
 
-def test_models_and_tokenizers_that_do_not_fit_are_refused(base: Path, encoder: Encoder, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="not one token each"):
-        encoder.answers(["Yes", "Certainly not"])
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    tokenizer.chat_template = None
-    with pytest.raises(ModelError, match="no chat template"):
-        Encoder(tokenizer)
+TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=8).map(tuple)
+
+
+@given(st.lists(TOKENS, min_size=1, max_size=8))
+def test_every_sequence_reads_itself_in_its_tree(sequences) -> None:
+    """Walking from a sequence's end over the blocks that it sees spells the sequence, at positions 0, 1, 2..."""
+    layout = layouts.tree(sequences)
+    assert layout.num_tokens == len({tokens[: n + 1] for tokens in sequences for n in range(len(tokens))})
+    for end, tokens in zip(layout.ends, sequences, strict=True):
+        path = [*layout.blocks[end].sees, end]
+        assert path == sorted(path)
+        assert tuple(token for index in path for token in layout.blocks[index].tokens) == tokens
+        assert [layout.blocks[index].start for index in path[1:]] == [layout.blocks[index].stop for index in path[:-1]]
+
+
+@given(st.lists(TOKENS, min_size=1, max_size=8), st.integers(1, 20), st.randoms())
+def test_parts_fit_and_do_not_depend_on_the_order(sequences, max_tokens, random) -> None:
+    found = list(layouts.parts(sequences, max_tokens=max_tokens))
+    assert sorted(index for part in found for index in part.members) == list(range(len(sequences)))
+    for part in found:
+        own = [sequences[index] for index in part.members]
+        assert layouts.tree(own).num_tokens == sum(part.num_new)
+        assert sum(part.num_new) <= max_tokens or len(own) == 1
+    shuffled = random.sample(sequences, len(sequences))
+    again = layouts.parts(shuffled, max_tokens=max_tokens)
+    assert [[sequences[i] for i in part.members] for part in found] == [[shuffled[i] for i in p.members] for p in again]
+
+
+def test_models_and_tokenizers_that_do_not_fit_are_refused(base: Path, encoder: PromptEncoder, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="where one is needed"):
+        encoder.answer_ids(("Yes", "Certainly not"))
     plain = AutoModelForCausalLM.from_pretrained(base)
     plain.config.use_sliding_window, plain.config.sliding_window = True, 16
     plain.config.layer_types = ["full_attention", "sliding_attention"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from rerank.backends.encoding import PromptEncoder
 from rerank.errors import InputError
-from rerank.layouts import Encoder
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 from rerank.store import write_rows
@@ -31,8 +31,8 @@ SETTINGS = preset("small", max_programs=4, pack_tokens=1024, num_pairs=2)
 
 
 @pytest.fixture(scope="module")
-def encoder(base: Path) -> Encoder:
-    return Encoder(AutoTokenizer.from_pretrained(base))
+def encoder(base: Path) -> PromptEncoder:
+    return PromptEncoder(AutoTokenizer.from_pretrained(base), model="tiny", max_prompt_tokens=4096)
 
 
 def _label(program: str, *, right: bool) -> Label:
@@ -45,7 +45,7 @@ def _problem(number: int, group: str, num_programs: int, num_right: int) -> Labe
     return LabelledProblem(PublicProblem(f"p/{number}", f"Do {number}.", "f", "text"), group, "train", programs)
 
 
-def test_an_epoch_shows_every_program_once_right_and_wrong_spread_evenly(encoder: Encoder) -> None:
+def test_an_epoch_shows_every_program_once_right_and_wrong_spread_evenly(encoder: PromptEncoder) -> None:
     problems = [_problem(number, f"g/{number}", 10, 3) for number in range(5)]
     examples = list(stream(problems, [], encoder, SETTINGS, num_epochs=1))
     shown = Counter((example.name, program.program) for example in examples for program in example.programs)
@@ -57,7 +57,7 @@ def test_an_epoch_shows_every_program_once_right_and_wrong_spread_evenly(encoder
         assert len(example.rankings) == len(example.programs) - 1
 
 
-def test_the_seed_decides_everything_and_epochs_differ(encoder: Encoder) -> None:
+def test_the_seed_decides_everything_and_epochs_differ(encoder: PromptEncoder) -> None:
     problems = [_problem(number, f"g/{number}", 9, 4) for number in range(5)]
     settings = replace(SETTINGS, mode="encoded-once")
 
@@ -69,14 +69,14 @@ def test_the_seed_decides_everything_and_epochs_differ(encoder: Encoder) -> None
     assert first(0)[:15] != first(0)[15:]
 
 
-def test_forms_of_one_task_weigh_as_one(encoder: Encoder) -> None:
+def test_forms_of_one_task_weigh_as_one(encoder: PromptEncoder) -> None:
     problems = [_problem(0, "a", 4, 2), _problem(1, "b", 4, 2), _problem(2, "b", 4, 2)]
     weights = {e.name: e.weight for e in stream(problems, [], encoder, SETTINGS, num_epochs=1)}
     assert weights["p/1"] + weights["p/2"] == pytest.approx(weights["p/0"])
     assert sum(weights.values()) == pytest.approx(3)
 
 
-def test_judgments_appear_as_often_as_they_weigh(encoder: Encoder) -> None:
+def test_judgments_appear_as_often_as_they_weigh(encoder: PromptEncoder) -> None:
     prompt = Prompt(("Good?",), ("Yes", "No"))
     judgments = [Judgment("often", "train", prompt, "Yes", 2.0), Judgment("rare", "train", prompt, "No", 0.25)]
     seen = Counter(example.name for example in stream([], judgments, encoder, SETTINGS, num_epochs=400))
@@ -84,7 +84,7 @@ def test_judgments_appear_as_often_as_they_weigh(encoder: Encoder) -> None:
     assert 70 < seen["rare"] < 130
 
 
-def test_packs_hold_everything_once_and_no_more_than_fits(encoder: Encoder) -> None:
+def test_packs_hold_everything_once_and_no_more_than_fits(encoder: PromptEncoder) -> None:
     problems = [_problem(number, f"g/{number}", 2 + number, 1) for number in range(12)]
     examples = list(stream(problems, [], encoder, SETTINGS, num_epochs=1))
     packed = list(packs(examples, 1024, seed=0, window=16))
@@ -95,7 +95,7 @@ def test_packs_hold_everything_once_and_no_more_than_fits(encoder: Encoder) -> N
 
 
 @pytest.mark.parametrize("num_processes", [1, 3])
-def test_steps_are_whole_packs_for_every_process(encoder: Encoder, num_processes: int) -> None:
+def test_steps_are_whole_packs_for_every_process(encoder: PromptEncoder, num_processes: int) -> None:
     problems = [_problem(number, f"g/{number}", 4, 2) for number in range(20)]
     packed = packs(stream(problems, [], encoder, SETTINGS), 1024, seed=0)
     for step in islice(steps(packed, batch_size=10, num_processes=num_processes), 20):
@@ -104,7 +104,7 @@ def test_steps_are_whole_packs_for_every_process(encoder: Encoder, num_processes
 
 
 @pytest.mark.parametrize("mode", ["pointwise", "joint", "encoded-once"])
-def test_long_problems_are_split_and_what_cannot_fit_is_dropped(encoder: Encoder, mode: str) -> None:
+def test_long_problems_are_split_and_what_cannot_fit_is_dropped(encoder: PromptEncoder, mode: str) -> None:
     texts = [(n, f"x = {n}\n" * size) for n in range(8) for size in (2, 20, 90)]
     programs = tuple(_label(text, right=n % 2 == 0) for n, text in texts)
     problem = LabelledProblem(PublicProblem("p", "Do.", "f", "text"), "g", "train", programs)
@@ -117,7 +117,7 @@ def test_long_problems_are_split_and_what_cannot_fit_is_dropped(encoder: Encoder
     assert fitting([judgment], encoder, pack_tokens=1024) == ([], 1)
 
 
-def test_free_text_is_predicted_token_by_token(encoder: Encoder) -> None:
+def test_free_text_is_predicted_token_by_token(encoder: PromptEncoder) -> None:
     example = judgment_example(encoder, Judgment("t", "train", Prompt(("Say it.",), ()), "a + 10", 1.0))
     text = encoder("a + 10")
     assert [target.answers[target.wanted] for target in example.targets] == list(text)

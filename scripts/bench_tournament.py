@@ -1,0 +1,284 @@
+"""Comparisons a second, four ways, in one process on one device: how dear is a round-robin?
+
+    python scripts/bench_tournament.py --model qwen2.5-coder-0.5b-instruct --out bench.json
+    python scripts/bench_tournament.py --shape 7b --method joint-shared --method encoded-once --out bench7b.json
+
+    joint-plain     transformers, padded batches, a prompt a comparison: as RewardBench's pairwise pipeline does it
+    joint-vllm      vLLM with automatic prefix caching, prompts in an order that hits (where vLLM is installed)
+    joint-shared    ours: what prompts share is computed once
+    encoded-once    ours: each program is read once; a comparison is a few tokens
+
+Every run is a round-robin in both orders among N programs of each problem: the shipped candidates, topped up to N by
+variants with another last line, of as many problems as --max-comparisons allows (joint-plain plays an eighth of that,
+encoded-once ten times as many, which neither changes the rate). Each method runs once to get warm, then --rounds times;
+medians. Weights decide no speed, so any base model will do; --shape takes random ones.
+
+Utilisation is useful floating-point operations over what a large matrix product reaches here: two a weight (embeddings
+left out) and token computed, padding left out, attention left out. For encoded-once also of the reading pass alone.
+"""
+
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import transformers
+import typer
+
+from rerank import prompts, shipped
+from rerank.backends import Contest, EngineOptions, Usage, open_engine
+from rerank.backends.encoding import PromptEncoder
+from rerank.backends.packed_judge import PackedJudge
+from rerank.candidates import by_problem, read_candidates
+from rerank.errors import SettingError, one_line
+from rerank.problems import load_problems
+from rerank.programs import normal_form
+from rerank.prompts import Prompt
+from rerank.records import PublicProblem
+
+# Qwen2.5's shapes: hidden, layers, heads, key heads, intermediate.
+SHAPES = {"0.5b": (896, 24, 14, 2, 4864), "1.5b": (1536, 28, 12, 2, 8960), "7b": (3584, 28, 28, 4, 18944)}
+PLAIN_BATCH = 64  # prompts of joint-plain's batches; RewardBench's own default is 8
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+Game = tuple[PublicProblem, list[str]]  # a problem and its programs
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    method: str
+    num_programs: int  # N
+    num_problems: int
+    num_comparisons: int  # each order counted
+    num_tokens: int  # computed
+    seconds: float  # median
+    seconds_all: list[float]
+    peak_memory_bytes: int | None  # of PyTorch here; None where the engine takes its share beforehand
+    utilisation: float | None
+    utilisation_reading: float | None = None  # encoded-once: of the pass that reads programs, by its own clock
+
+    @property
+    def rate(self) -> float:
+        return self.num_comparisons / self.seconds
+
+
+def games(num_programs: int, max_comparisons: int) -> list[Game]:
+    """Problems with exactly `num_programs` distinct programs each."""
+    problems = load_problems("humaneval")
+    groups = by_problem(read_candidates(str(shipped.shipped(shipped.CANDIDATES)), problems))
+    made = []
+    for problem in problems[: max(1, max_comparisons // (num_programs * (num_programs - 1)))]:
+        texts = dict.fromkeys(text for each in groups[problem.task_id] if (text := normal_form(each.program)))
+        own = list(texts)
+        own += [f"{own[n % len(own)]}\nspare = {n}" for n in range(num_programs)]
+        made.append((problem.public, own[:num_programs]))
+    return made
+
+
+def pairs(count: int) -> list[tuple[int, int]]:
+    return [(a, b) for a in range(count) for b in range(count) if a != b]
+
+
+def joint_prompts(game: Game) -> list[Prompt]:
+    problem, own = game
+    return [prompts.pairwise(problem, own[a], own[b]) for a, b in pairs(len(own))]
+
+
+class Plain:
+    """One padded batch after the other, longest first, left padding, all of transformers' own making."""
+
+    def __init__(self, model: Any, encoder: PromptEncoder):
+        self.model, self.encoder = model, encoder
+
+    @torch.inference_mode()
+    def __call__(self, played: Sequence[Game]) -> Usage:
+        rows = sorted((self.encoder.encode(p).tokens for game in played for p in joint_prompts(game)), key=len)[::-1]
+        columns = torch.tensor(self.encoder.answer_ids(prompts.PAIRWISE.answers), device=DEVICE)
+        found = []
+        for start in range(0, len(rows), PLAIN_BATCH):
+            batch = rows[start : start + PLAIN_BATCH]
+            width = len(batch[0])
+            ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in batch], device=DEVICE)
+            mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in batch], device=DEVICE)
+            positions = (mask.cumsum(1) - 1).clamp(min=0)
+            states = self.model.base_model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
+            ).last_hidden_state[:, -1]
+            found.append(states.float() @ self.model.get_output_embeddings().weight[columns].float().T)
+        torch.cat(found).tolist()
+        return Usage(len(rows), sum(map(len, rows)))
+
+
+def shared(judge: Any) -> Callable[[Sequence[Game]], Usage]:
+    """joint-shared and joint-vllm: the engine's own way with groups of prompts."""
+
+    def run(played: Sequence[Game]) -> Usage:
+        total = Usage()
+        for answers in judge.answer_log_odds(joint_prompts(game) for game in played):
+            for answer in answers:
+                total += answer.usage
+        return total
+
+    return run
+
+
+def encoded_once(judge: Any, *, with_pairs: bool = True) -> Callable[[Sequence[Game]], Usage]:
+    def run(played: Sequence[Game]) -> Usage:
+        contests = (
+            Contest(
+                [prompts.pointwise(problem, program) for program in own],
+                lambda points: pairs(len(points)) if with_pairs else [],
+            )
+            for problem, own in played
+        )
+        total = Usage()
+        for found in judge.contest_log_odds(contests):
+            total += Usage(len(found.pairs), found.num_verdict_tokens)
+            for answer in found.points:
+                total += Usage(0, answer.num_tokens)
+        return total
+
+    return run
+
+
+def timed(run: Callable[[Sequence[Game]], Usage], played: Sequence[Game], rounds: int) -> tuple[list[float], Usage]:
+    run(played)
+    seconds = []
+    for _ in range(rounds):
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        begun = time.perf_counter()
+        usage = run(played)
+        seconds.append(time.perf_counter() - begun)
+    return seconds, usage
+
+
+def matrix_rate() -> float:
+    """Floating-point operations a second of a large bfloat16 product here."""
+    size = 8192 if DEVICE == "cuda" else 1024
+    a = torch.randn(size, size, device=DEVICE, dtype=torch.bfloat16)
+    for _ in range(3):
+        a @ a
+    seconds = []
+    for _ in range(10):
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        begun = time.perf_counter()
+        a @ a
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+    return 2 * size**3 / statistics.median(seconds)
+
+
+def random_engine(shape: str, tokenizer: str) -> Any:
+    """A judge of this shape with random weights; its tokenizer is that of a named model."""
+    hidden, layers, heads, key_heads, intermediate = SHAPES[shape]
+    config = transformers.Qwen2Config(
+        vocab_size=151_936,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
+        intermediate_size=intermediate,
+        max_position_embeddings=32_768,
+        dtype="bfloat16",
+        tie_word_embeddings=True,
+    )
+    with torch.device(DEVICE):
+        torch.set_default_dtype(torch.bfloat16)
+        model = transformers.Qwen2ForCausalLM(config).eval()
+        torch.set_default_dtype(torch.float32)
+    encoder = PromptEncoder(transformers.AutoTokenizer.from_pretrained(tokenizer), model=shape, max_prompt_tokens=8192)
+    attention = "flex" if DEVICE == "cuda" else "dense"
+    judge = PackedJudge(
+        model, encoder, name=shape, max_tokens=16_384 if DEVICE == "cuda" else 2048, attention=attention
+    )
+    return type("Random", (), {"model": model, "encoder": encoder, "judge": judge})
+
+
+@app.command(help=__doc__)
+def main(
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    model: Annotated[str, typer.Option(help="A model's folder or name.")] = "qwen2.5-coder-0.5b-instruct",
+    shape: Annotated[str | None, typer.Option(help=f"Random weights instead: {', '.join(SHAPES)}.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only these; may be given several times.")] = None,
+    n: Annotated[list[int] | None, typer.Option("--n", min=2, help="Programs a problem; may be given again.")] = None,
+    max_comparisons: Annotated[int, typer.Option(help="Of a run.")] = 14_760,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 5,
+    memory_share: Annotated[float, typer.Option(help="Of the GPU, for vLLM.")] = 0.4,
+) -> None:
+    known = ["joint-plain", "joint-shared", "encoded-once", "joint-vllm"]
+    wanted = method or known
+    if unknown := set(wanted) - set(known):
+        raise SettingError(f"--method {', '.join(sorted(unknown))}: not one of {', '.join(known)}")
+    peak = matrix_rate()
+    ours: Any = random_engine(shape, model) if shape else open_engine("transformers", model)
+    weights = sum(
+        p.numel() for name, p in ours.model.named_parameters() if "embed" not in name and "lm_head" not in name
+    )
+    runs: dict[str, Any] = {
+        "joint-plain": Plain(ours.model, ours.encoder),
+        "joint-shared": shared(ours.judge),
+        "encoded-once": encoded_once(ours.judge),
+    }
+    if "joint-vllm" in wanted:
+        runs["joint-vllm"] = shared(open_engine("vllm", model, EngineOptions(memory_share=memory_share)))
+    rows: list[Row] = []
+    for count in n or [4, 10, 32, 100]:
+        for name in wanted:
+            played = games(count, int(max_comparisons * {"joint-plain": 1 / 8, "encoded-once": 10}.get(name, 1)))
+            if DEVICE == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            seconds, usage = timed(runs[name], played, rounds)
+            half = statistics.median(seconds)
+            reading = None
+            if name == "encoded-once":
+                alone, read = timed(encoded_once(ours.judge, with_pairs=False), played, rounds)
+                reading = 2 * weights * read.num_tokens / statistics.median(alone) / peak
+            rows.append(
+                Row(
+                    name,
+                    count,
+                    len(played),
+                    usage.num_prompts,
+                    usage.num_tokens,
+                    half,
+                    seconds,
+                    torch.cuda.max_memory_allocated() if DEVICE == "cuda" and name != "joint-vllm" else None,
+                    None if name == "joint-vllm" else 2 * weights * usage.num_tokens / half / peak,
+                    reading,
+                )
+            )
+            row = rows[-1]
+            print(f"N {count} {name}: {row.rate:,.0f}/s, {usage.num_tokens:,} tokens, {half:.2f} s", file=sys.stderr)
+            document = {
+                "model": shape or model,
+                "device": torch.cuda.get_device_name() if DEVICE == "cuda" else platform.processor() or "cpu",
+                "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "vllm": _vllm()},
+                "matrix_flops_per_s": peak,
+                "num_weights": weights,
+                "rows": [asdict(row) | {"comparisons_per_s": row.rate} for row in rows],
+            }
+            out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _vllm() -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    with one_line():
+        app()

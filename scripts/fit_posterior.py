@@ -1,0 +1,149 @@
+"""Fit the posterior that joins all evidence, on the dev split of the training problems, and say what each part adds.
+
+\b
+    python scripts/fit_posterior.py --problems problems.jsonl.gz --labels labels.jsonl.gz --samples samples.jsonl.gz \\
+        --scores results/trained_0.5b/dev/mean_of_seeds --tests tests.jsonl.gz --work runs/posterior
+
+Of `--problems` (as `sample_and_label.py problems` writes them) only those of the split dev are looked at. Each file of
+`--samples` is one generator's candidates; `--labels` says which are right; `--scores` is a training run's folder with
+`dev_scores.jsonl` and `scorer/scorer.json`; `--tests` what a model wrote (see rerank.evidence.writers). The evidence is
+gathered in the sandbox, in journals below `--work`, so that a killed run goes on where it stopped. What is missing is
+left out: without `--tests`, say, there is no regression that knows of written tests.
+
+The model goes to `--out`, by default the file that ships; a table of cross-validated figures to standard output.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import sandbox
+from rerank import posterior
+from rerank.candidates import read_candidates
+from rerank.errors import InputError, one_line
+from rerank.evidence import examples, fitting, gathering
+from rerank.evidence.fitting import Figures, cross_validate, subsets
+from rerank.evidence.writers import Answers, read_answers
+from rerank.problems import load_problems
+from rerank.programs import program_key
+from rerank.records import Problem
+from rerank.run import KEYS
+from rerank.selection import Evidence
+from rerank.store import Journal, file_hash, read_rows
+from rerank.training.labels import Label, read_labels
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(help=__doc__)
+def fit(
+    problems: Annotated[Path, typer.Option(help="Training problems, with split and group.")],
+    labels: Annotated[Path, typer.Option(help="Labelled programs of them.")],
+    samples: Annotated[list[Path], typer.Option(help="Candidates of one generator; repeatable.")],
+    work: Annotated[Path, typer.Option(help="Folder for the journals.")],
+    scores: Annotated[Path | None, typer.Option(help="Folder of a training run, for the autorater's scores.")] = None,
+    tests: Annotated[list[Path] | None, typer.Option(help="Tests that a model wrote; repeatable.")] = None,
+    out: Annotated[Path, typer.Option(help="The model's file.")] = posterior.MODEL,
+    workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
+) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    group_of = {row["task_id"]: row["group"] for _, row in read_rows(problems) if row["split"] == "dev"}
+    dev = [problem for problem in load_problems(problems) if problem.task_id in group_of]
+    if not dev:
+        raise InputError("has no problem of the split dev", path=problems)
+    known = [label for label in read_labels([labels]) if label.task_id in group_of]
+    right = {(label.task_id, key): label.right for label in known if (key := program_key(label.program))}
+    judged = _scores(scores, known) if scores else {}
+    answers = _answers(tests or [], dev)
+    found = []
+    for path in samples:
+        drawn = [each for each in read_candidates(path, load_problems(problems), allow_missing=True)
+                 if each.task_id in group_of]  # fmt: skip
+        with (
+            sandbox.Pool(workers=workers) as pool,
+            Journal(work / "examples.jsonl", key=KEYS["examples"]) as shown,
+            Journal(work / "trials.jsonl", key=KEYS["trials"]) as trials,
+        ):
+            public = [problem.public for problem in dev]
+            shares = examples.judge(public, drawn, pool=pool, journal=shown)
+            tried = gathering.gather(public, drawn, answers, pool=pool, journal=trials)
+            verdicts = _verdicts(shown)
+        evidence = {
+            problem.task_id: Evidence(
+                scores=judged.get(problem.task_id, {}),
+                examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
+                written=tried.written.get(problem.task_id),
+                inputs=tried.inputs.get(problem.task_id),
+            )
+            for problem in dev
+        }
+        found += fitting.instances(drawn, evidence, right, group_of, verdicts)
+    regressions = posterior.fit([case for each in found for case in each.cases])
+    inputs = [problems, labels, *samples, *(tests or [])]
+    about = {
+        "files": {path.name: file_hash(path)[:16] for path in inputs},
+        "scores": str(scores.name) if scores else None,
+        "num_problems": len({each.task_id for each in found}),
+    }
+    present = [group for group in posterior.GROUPS if (group,) in regressions]
+    rows = {"+".join(groups): figures for groups in subsets(present) if (figures := cross_validate(found, groups))}
+    about["cross_validation"] = {name: asdict(figures) for name, figures in rows.items()}
+    posterior.write_model(out, posterior.Model(regressions, fitting.separation(found)), about)
+    print(_table(rows))
+
+
+def _scores(run: Path, labels: list[Label]) -> dict[str, dict[str, float | None]]:
+    """The autorater's calibrated log-odds by task_id and key. A row has no program in it: its log-probability tells."""
+    card = json.loads((run / "scorer" / "scorer.json").read_text(encoding="utf-8"))
+    temperature = card["temperature"]["pointwise"]
+    path = next(iter(sorted(run.glob("dev_scores.jsonl*"))), run / "dev_scores.jsonl")
+    by_mean: dict[tuple[str, float], float] = {}
+    for _, row in read_rows(path):
+        for mean, value in zip(row["mean_log_probability"], row["log_odds"], strict=True):
+            if mean is not None:
+                by_mean[row["task_id"], mean] = value / temperature
+    found: dict[str, dict[str, float | None]] = {}
+    for label in labels:
+        value = by_mean.get((label.task_id, label.mean_log_probability or 0.0))
+        key = program_key(label.program)
+        if value is not None and key is not None and label.origin == "sample":
+            found.setdefault(label.task_id, {})[key] = value
+    return found
+
+
+def _answers(paths: list[Path], problems: list[Problem]) -> dict[str, Answers]:
+    found: dict[str, Answers] = {}
+    for path in paths:
+        for task_id, answers in read_answers(path, problems).items():
+            found[task_id] = found[task_id] + answers if task_id in found else answers
+    return found
+
+
+def _verdicts(journal: Journal) -> fitting.Verdicts:
+    found: dict[str, dict[str, dict[str, bool]]] = {}
+    for row in journal.rows.values():
+        found.setdefault(row["task_id"], {}).setdefault(row["program"], {})[row["example"]] = row["passed"]
+    return found
+
+
+def _table(rows: Mapping[str, Figures]) -> str:
+    lines = [
+        "| evidence | problems | of them mixed | random | pick rate | nll | calibration error |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        rate = f"{row.pick_rate.value:.3f} ({row.pick_rate.low:.3f} to {row.pick_rate.high:.3f})"
+        lines.append(
+            f"| {name} | {row.num_problems} | {row.num_mixed} | {row.random:.3f} | {rate} "
+            f"| {row.negative_log_likelihood:.3f} | {row.calibration_error:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with one_line():
+        app()

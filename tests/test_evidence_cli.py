@@ -1,0 +1,99 @@
+"""Selection with evidence from a shell: written tests, the guard, the budget."""
+
+import json
+
+import pytest
+from test_cli import ROWS, WRONG, rerank, write
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Three candidates a problem: two wrong ones that pass the docstring's example, and the right one, said last."""
+    bodies = [WRONG[2], "    return x + 7 if x > 3 else x + {}\n", "    return x + {}\n"]
+    problems = write(tmp_path / "problems.jsonl", ROWS)
+    candidates = write(
+        tmp_path / "candidates.jsonl",
+        [
+            {"task_id": row["task_id"], "completion": body.format(number), "mean_log_probability": -0.1 * place}
+            for number, row in enumerate(ROWS)
+            for place, body in enumerate(bodies)
+        ],
+    )
+    tests = write(
+        tmp_path / "tests.jsonl",
+        [
+            {"task_id": row["task_id"], "form": "continue", "texts": [f"0) == {n}\nassert add{n}(9) == {n + 9}\n"] * 3}
+            for n, row in enumerate(ROWS)
+        ],
+    )
+    return ("--problems", problems, "--candidates", candidates, "--limit", "3"), ("--tests", tests)
+
+
+def figures(result) -> dict[str, float]:
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["suites"][0]["selectors"]
+    return {row["selector"]: row["figures"]["pass_at_1"]["value"] for row in rows}
+
+
+def test_written_tests_find_what_the_examples_cannot(given, tmp_path):
+    source, tests = given
+    without = figures(rerank("run", *source, "--autorater", "examples", "--out", tmp_path / "a", "--json"))
+    assert without["examples"] == 0.0, "the likelier of two wrong programs passes the only example"
+    assert "codet" not in without
+    found = figures(rerank("run", *source, *tests, "--autorater", "examples", "--out", tmp_path / "b", "--json"))
+    assert found["codet"] == found["srank"] == 1.0
+    again = rerank("run", *source, *tests, "--autorater", "examples", "--out", tmp_path / "b", "--json")
+    assert figures(again) == found
+
+
+def test_the_guard_can_be_told_the_greedy_sample(given, tmp_path):
+    source, tests = given
+    options = (*source, *tests, "--autorater", "examples", "--greedy", "0", "--confidence", "1.0", "--json")
+    found = figures(rerank("run", *options, "--out", tmp_path / "run"))
+    assert found["posterior+guard"] == found["first"], "nothing is ever certain"
+
+
+def test_a_budget_of_judgments(given, tmp_path, tiny_model):
+    source, _ = given
+    model = ("--autorater", tiny_model, "--backend", "transformers")
+    out = tmp_path / "run"
+    found = figures(rerank("run", *source, *model, "--budget", "4", "--out", out, "--json"))
+    assert "posterior" in found
+    assert "pointwise" not in found, "most programs have no score"
+    scores = (out / "scores.jsonl").read_text().splitlines()
+    assert len(scores) == 4, "two near-ties of two problems"
+    assert len({json.loads(line)["task_id"] for line in scores}) == 2
+
+
+def test_a_model_writes_the_tests(given, tmp_path, tiny_model):
+    source, _ = given
+    options = (
+        *source,
+        "--autorater",
+        "examples",
+        "--test-writer",
+        tiny_model,
+        "--backend",
+        "transformers",
+        "--limit",
+        "1",
+    )
+    result = rerank("run", *options, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.output
+    lines = (tmp_path / "run" / "tests.jsonl").read_text().splitlines()
+    assert [json.loads(line)["form"] for line in lines] == ["chat"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--budget", "soon"), "--budget soon: a number of programs"),
+        (("--budget", "5", "--autorater", "examples"), "--budget is for an autorater that judges pointwise"),
+        (("--tests", "absent.jsonl", "--autorater", "examples"), "absent.jsonl: no such file"),
+        (("--tests", "a", "--test-writer", "b"), "--tests and --test-writer exclude each other"),
+    ],
+)
+def test_what_cannot_be_used(given, tmp_path, options, message):
+    result = rerank("run", *given[0], *options, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())

@@ -11,6 +11,7 @@ One sample a line, in any of these shapes; a row of several is read by the first
     raw         what a model wrote, in chat or not
     samples     CodeT: {"prompt": ..., "samples": [...]}, one line a problem; the prompt is matched by the name of its
                 last function and, where problems share that name, by its words
+    doc, resps  lm-evaluation-harness; and bigcode-evaluation-harness' list of lists: see `foreign`
 
 All but the first pass through `programs.extract`: what is called a completion is chat text often enough. A row may
 also carry index, generator, mean_log_probability and num_tokens. Samples of a problem are numbered in the order of
@@ -27,6 +28,7 @@ from typing import IO, Any, Literal
 
 from rerank import programs, store
 from rerank.errors import InputError
+from rerank.foreign import read_sample_rows
 from rerank.problems import task_name
 from rerank.records import Candidate, Problem
 from rerank.store import Row
@@ -124,7 +126,7 @@ def read_samples(path: str | Path, problems: Sequence[Problem], *, stream: IO[by
     """Yield every sample of a file as it stands, before any extraction. Raises InputError as `read_candidates` does."""
     by_id = {problem.task_id: problem for problem in problems}
     taken: dict[str, set[int]] = defaultdict(set)
-    for line, row in _split_codet(store.read_rows(path, stream=stream), problems, path):
+    for line, row in _split_codet(read_sample_rows(path, problems, stream=stream), problems, path):
         shape = next((shape for shape in SHAPES if shape in row), None)
         if shape is None or "task_id" not in row:
             wanted = "task_id" if shape else f"one of {', '.join(SHAPES)} or samples"

@@ -57,6 +57,12 @@ class Aggregation(StrEnum):
     bradley_terry = "bradley-terry"
 
 
+class Form(StrEnum):
+    evalplus = "evalplus"
+    humaneval = "humaneval"
+    bigcode = "bigcode"
+
+
 class Backend(StrEnum):
     auto = "auto"
     transformers = "transformers"
@@ -88,7 +94,8 @@ Problems = Annotated[
 Candidates = Annotated[
     str | None,
     typer.Option(
-        help="Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`; `-` is stdin."
+        help="Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`, or the files of "
+        "bigcode- and lm-evaluation-harness; `-` is stdin."
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first K problems.", metavar="K")]
@@ -143,6 +150,12 @@ ModeName = Annotated[
 Votes = Annotated[int, typer.Option(min=1, help="Evaluations of a pair by --mode reasoning, put to a majority vote.")]
 TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
 AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
+Cluster = Annotated[
+    str | None, typer.Option(help="Do the work on a Ray cluster: ray (this machine's), or ray://HOST:PORT.")
+]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, help="Copies of the model on the cluster. Default: one a GPU, or one a node.")
+]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Programs executed at a time. Default: by the host.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -213,6 +226,8 @@ def run(
     budget: Budget = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
+    cluster: Cluster = None,
+    replicas: Replicas = None,
     limit: Limit = None,
     out: Out = None,
     fresh: Fresh = False,
@@ -224,6 +239,7 @@ def run(
 
     if candidates and generator:
         raise typer.BadParameter("--candidates and --generator exclude each other")
+    executor = _executor(cluster)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
     source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
@@ -231,16 +247,17 @@ def run(
     benchmark = stages.open_problems(folder, problems, limit=limit)
     chosen = benchmark.chosen
     if sampling:
-        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
+        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url, cluster, replicas))
     else:
         found = stages.import_candidates(folder, str(source), benchmark)
     if sampling or candidates:  # what the shipped candidates lost to extraction stands in the report
         _warn(found, chosen)
-    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
-    options = _options("judge", weights, base_url)
+    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
+    options = _options("judge", weights, base_url, cluster, replicas)
     evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy, budget)
+    given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": executor, **evidence}
     try:
-        stages.score(folder, chosen, found, scoring, options=options, passed=passed, num_workers=workers, **evidence)
+        stages.score(folder, chosen, found, scoring, passed=passed, **given)
     except KeyboardInterrupt:
         if stages.num_ranked(folder):  # what is known so far is shown before the interrupt goes on
             typer.echo(report.table(stages.make_report(folder, chosen, num_workers=workers)))
@@ -265,6 +282,8 @@ def generate(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
+    cluster: Cluster = None,
+    replicas: Replicas = None,
     limit: Limit = None,
     fresh: Fresh = False,
 ) -> None:
@@ -276,7 +295,7 @@ def generate(
     chosen = stages.open_problems(folder, problems, limit=limit).chosen
     sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
     assert sampling is not None
-    found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url))
+    found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url, cluster, replicas))
     _warn(found, chosen)
     typer.echo(f"{len(found)} candidates in {folder.path / 'candidates.jsonl'}")
 
@@ -302,6 +321,8 @@ def score(
     greedy: Greedy = None,
     budget: Budget = None,
     workers: Workers = None,
+    cluster: Cluster = None,
+    replicas: Replicas = None,
     limit: Limit = None,
 ) -> None:
     """Judge the candidates and rank them, by the autorater and by every selector that needs no model."""
@@ -309,11 +330,12 @@ def score(
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    options = _options("judge", weights, base_url)
+    options = _options("judge", weights, base_url, cluster, replicas)
     evidence = _evidence(
         folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
     )
-    stages.score(folder, chosen, found, scoring, options=options, num_workers=workers, **evidence)
+    given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": _executor(cluster), **evidence}
+    stages.score(folder, chosen, found, scoring, **given)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
 
 
@@ -325,13 +347,14 @@ def execute(
     candidates: Candidates = None,
     timeout: Timeout = 3.0,
     workers: Workers = None,
+    cluster: Cluster = None,
     limit: Limit = None,
 ) -> None:
     """Run every candidate under the hidden tests, in the sandbox."""
     from rerank import stages
 
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
-    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers)
+    passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=_executor(cluster))
     right = sum((passed.plus or passed.base).values())
     typer.echo(f"{right} of {len(found)} candidates passed; outcomes in {folder.path / 'outcomes.jsonl'}")
 
@@ -355,6 +378,25 @@ def report_command(
     _print(report.to_json(made) if as_json else report.table(made), opened, quiet=as_json)
     if html and not as_json:
         typer.echo(f"         {html}", err=True)
+
+
+@app.command(epilog="Example: rerank export runs/first best.jsonl --form evalplus")
+@_guarded
+def export(
+    folder: Annotated[Path, typer.Argument(help="A run folder with rankings.")],
+    out: Annotated[Path, typer.Argument(help="The file to write.")],
+    form: Annotated[Form, typer.Option(help="Whose file: EvalPlus' (also ours), HumanEval's or bigcode's.")] = (
+        Form.evalplus
+    ),
+    selector: Annotated[str | None, typer.Option(help="Whose choice. Default: the run's autorater.")] = None,
+    best: Annotated[int, typer.Option(min=1, help="How many candidates of each problem, best first.")] = 1,
+) -> None:
+    """Write the chosen candidates as a file that another harness evaluates."""
+    from rerank import export as exporting
+    from rerank.run import RunFolder
+
+    written = exporting.export(RunFolder(folder), out, form=form.value, selector=selector, num_best=best)
+    typer.echo(f"{written} candidates in {out}")
 
 
 @app.command(epilog="Example: rerank evaluate samples.jsonl --k 1,10")
@@ -502,6 +544,57 @@ def judge(
         typer.echo(f"\nwritten: {folder.path}/judge.md, judge.json, accuracy.png", err=True)
 
 
+@app.command(epilog="Example: rerank serve --upstream http://localhost:8001/v1 --n 8")
+@_guarded
+def serve(
+    upstream: Annotated[
+        str | None,
+        typer.Option(help="Where samples come from: a URL that ends in /v1, or a model. Without it: only ranking."),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Samples a request, where it does not say.")] = 8,
+    autorater: AutoraterName = None,
+    mode: ModeName = Mode.pointwise,
+    tournament: TournamentOption = TournamentName.round_robin,
+    aggregate: AggregateOption = Aggregation.borda,
+    seed: Seed = 0,
+    backend: BackendName = Backend.auto,
+    base_url: BaseUrl = None,
+    weights: Weights = None,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Run the prompt's own examples in the sandbox; they come before scores.")
+    ] = False,
+    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need --api-key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any that is free.")] = 8000,
+    api_key: Annotated[
+        str, typer.Option(envvar="RERANK_API_KEY", help="Ask clients for this key.", show_envvar=True)
+    ] = "",
+    max_n: Annotated[int, typer.Option(min=1, help="Most samples or candidates of one request.")] = 128,
+    max_queue: Annotated[int, typer.Option(min=1, help="Most requests under way; more are answered 429.")] = 256,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest request body, in bytes.")] = 2 << 20,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Most seconds that a request may take.")] = 300.0,
+) -> None:
+    """Serve best-of-N behind OpenAI's API: sample from an upstream, re-rank, answer with the best. Also /v1/rerank and
+    /v1/score for candidates that the caller brings. Needs rerank[server]."""
+    from rerank import server
+
+    server.require()
+    from rerank.server.app import Limits
+    from rerank.server.service import ServeSettings
+    from rerank.server.service import serve as run_server
+
+    run_server(
+        ServeSettings(
+            _score_settings(autorater, mode, 1, tournament, aggregate, backend, seed),
+            _options("judge", weights, base_url),
+            upstream,
+            execute,
+            Limits(n, max_n, max_queue, max_body, timeout, api_key),
+            host,
+            port,
+        )
+    )
+
+
 @app.command(epilog="Example: rerank doctor")
 @_guarded
 def doctor(as_json: AsJson = False) -> None:
@@ -587,10 +680,25 @@ def _generate_settings(
     return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value)
 
 
-def _options(purpose: Any, weights: Path | None, base_url: str | None) -> "EngineOptions":
+def _options(
+    purpose: Any, weights: Path | None, base_url: str | None, cluster: str | None = None, replicas: int | None = None
+) -> "EngineOptions":
     from rerank.backends import EngineOptions
 
-    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url)
+    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url, cluster=cluster, replicas=replicas)
+
+
+def _executor(cluster: str | None) -> str:
+    """Where programs run: a name in `sandbox.pool.EXECUTORS`; the cluster is joined if there is to be one."""
+    if cluster is None:
+        return "local"
+    from rerank.backends import require_ray
+
+    require_ray()
+    from rerank.backends import ray_cluster
+
+    ray_cluster.connect(cluster)
+    return "ray"
 
 
 def _open_folder(

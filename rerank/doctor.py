@@ -57,6 +57,8 @@ def _packages() -> Iterator[Check]:
         "transformers": ("--backend transformers", "pip install transformers"),
         "vllm": ("--backend vllm", "pip install 'rerank[vllm]' on a host with a GPU"),
         "peft": ("adapters and training", "pip install 'rerank[train]'"),
+        "fastapi": ("rerank serve", "pip install 'rerank[server]'"),
+        "ray": ("--cluster", "pip install 'rerank[cluster]'"),
         "evalplus": ("downloading HumanEval+ and MBPP+", "pip install 'rerank[evalplus]', or give --problems a file"),
     }
     for name, (use, mend) in uses.items():

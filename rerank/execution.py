@@ -10,6 +10,7 @@ killed run, or another run with the same journal, redoes nothing. Outcomes are f
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tqdm import tqdm
 
@@ -39,16 +40,18 @@ def execute(
     journal: store.Journal | None = None,
     limits: sandbox.Limits | None = None,
     workers: int | None = None,
+    executor: str = "local",
     progress: bool = True,
 ) -> list[sandbox.Outcome]:
-    """Return one outcome a candidate by `Problem.test`, in their order. `workers` None: one a core.
+    """Return one outcome a candidate by `Problem.test`, in their order. `workers` None: one a core;
+    `executor` is where they are, a name in `sandbox.pool.EXECUTORS`.
 
     Raises InputError for a candidate of an unknown problem; MissingError where the host gives too little isolation;
     WorkerError when the sandbox broke, with everything finished kept.
     """
     by_id = {problem.task_id: problem for problem in problems}
     jobs = [_job(by_id, candidate, limits, extra=False) for candidate in candidates]
-    return _run(jobs, journal=journal, workers=workers, progress=progress)
+    return _run(jobs, journal=journal, workers=workers, executor=executor, progress=progress)
 
 
 def execute_plus(
@@ -58,6 +61,7 @@ def execute_plus(
     journal: store.Journal | None = None,
     limits: sandbox.Limits | None = None,
     workers: int | None = None,
+    executor: str = "local",
     progress: bool = True,
 ) -> Verdicts:
     """Run the base tests, and the extra tests of what passed them, as EvalPlus counts.
@@ -70,11 +74,12 @@ def execute_plus(
     problems = list(problems)
     by_id = {problem.task_id: problem for problem in problems}
     limits = limits or sandbox.Limits()
-    base = execute(problems, candidates, journal=journal, limits=limits, workers=workers, progress=progress)
+    given: Any = {"journal": journal, "workers": workers, "executor": executor, "progress": progress}
+    base = execute(problems, candidates, limits=limits, **given)
     plus = list(base)
 
     def run(jobs: Sequence[sandbox.Job]) -> list[sandbox.Outcome]:
-        return _run(jobs, journal=journal, workers=workers, progress=progress)
+        return _run(jobs, **given)
 
     def judge(numbers: Sequence[int], limits_of: Mapping[str, sandbox.Limits]) -> None:
         chosen = [candidates[number] for number in numbers]
@@ -132,7 +137,7 @@ def _job(by_id: dict[str, Problem], candidate: Candidate, limits: sandbox.Limits
 
 
 def _run(
-    jobs: Sequence[sandbox.Job], *, journal: store.Journal | None, workers: int | None, progress: bool
+    jobs: Sequence[sandbox.Job], *, journal: store.Journal | None, workers: int | None, executor: str, progress: bool
 ) -> list[sandbox.Outcome]:
     """Return the jobs' outcomes, from the journal where it has them; what is run goes into it."""
     keys = [outcome_key(job) for job in jobs]
@@ -143,7 +148,7 @@ def _run(
     hidden = not progress or not sys.stderr.isatty()
     try:
         with (
-            sandbox.Pool(workers=workers) as pool,
+            sandbox.Pool(workers=workers, executor=executor) as pool,
             tqdm(total=len(todo), desc="execute", unit="program", file=sys.stderr, disable=hidden) as bar,
         ):
             for key, outcome in zip(todo, pool.map(todo.values()), strict=True):

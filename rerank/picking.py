@@ -6,7 +6,9 @@ with Ranker() as ranker:                                  # loads its model once
 """
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +19,7 @@ from rerank.autoraters import open_autorater
 from rerank.backends import Engine, EngineOptions
 from rerank.baselines import BASELINES
 from rerank.candidates import SHAPES
-from rerank.errors import InputError, SettingError
+from rerank.errors import InputError, MissingError, SettingError, WorkerError
 from rerank.evidence import examples, gathering
 from rerank.records import Candidate, PromptKind, PublicProblem, Ranking
 from rerank.run import KEYS
@@ -27,13 +29,22 @@ from rerank.store import Journal, read_rows
 from rerank.tournaments import TOURNAMENTS
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A problem's ranking and what judging it took."""
+
+    ranking: Ranking
+    num_tokens: int  # prompt tokens computed for it; 0 without a model
+
+
 class Ranker:
-    """Ranks the solutions of one problem at a time; the model is loaded once, by the first that needs it."""
+    """Ranks solutions; the model is loaded once, by `load` or by the first problem that needs it."""
 
     def __init__(self, settings: ScoreSettings | None = None, options: EngineOptions | None = None):
         self.settings = settings or ScoreSettings(shipped.DEFAULT_AUTORATER)
         self._options = options
         self._engine: Engine | None = None
+        self._pool: sandbox.Pool | None = None
         self._card = scorers.read_card(self.settings.autorater, options.weights if options else None)
 
     def rank(self, problem: PublicProblem, solutions: Sequence[str]) -> tuple[list[Candidate], Ranking]:
@@ -41,18 +52,96 @@ class Ranker:
 
         Raises SettingError without a solution, and what `open_engine` raises.
         """
-        if not solutions:
-            raise SettingError("no candidate to pick from")
-        found = [programs.extract(problem, text) for text in solutions]
-        candidates = [
-            Candidate(problem.task_id, index, text, each.program, programs.program_key(each.program), each.cuts)
-            for index, (text, each) in enumerate(zip(solutions, found, strict=True))
-        ]
-        return candidates, self._rank(problem, candidates)
+        candidates = to_candidates(problem, solutions)
+        [ranked] = self.rank_many([(problem, candidates)])
+        return candidates, ranked.ranking
+
+    def rank_many(self, tasks: Sequence[tuple[PublicProblem, Sequence[Candidate]]]) -> Iterator[Ranked]:
+        """Rank several problems at a time, their task_ids all different; yield each as soon as it is there."""
+        settings = self.settings
+        problems = [problem for problem, _ in tasks]
+        groups = {problem.task_id: candidates for problem, candidates in tasks}
+        if settings.autorater in NEED_TESTS:
+            raise SettingError(f"--autorater {settings.autorater}: needs written tests; rerank run --tests takes them")
+        if not settings.needs_model:
+            known = {} if settings.autorater in BASELINES else self._behaviour(tasks)
+            for problem, candidates in tasks:
+                evidence = known.get(problem.task_id) or Evidence(seed=settings.seed)
+                yield Ranked(selection.select(settings.autorater, problem, candidates, evidence), 0)
+            return
+        costs = _memory("costs")
+        if settings.mode == "pointwise":
+            rankings = judging.judge_pointwise(
+                problems, groups, self.load, scores=_memory("scores"), costs=costs, passed={}
+            )
+        else:
+            rankings = judging.judge_pairwise(
+                problems,
+                groups,
+                self.load,
+                tournament=TOURNAMENTS[settings.tournament],
+                aggregate=AGGREGATES[settings.aggregate],
+                seed=settings.seed,
+                stage=settings.mode,
+                scores=_memory("scores"),
+                comparisons=_memory("comparisons"),
+                costs=costs,
+                passed={},
+            )
+        for ranking in rankings:
+            spent = sum(row["num_tokens"] for row in costs.rows.values() if row["task_id"] == ranking.task_id)
+            yield Ranked(ranking, spent)
+
+    def examples(
+        self, tasks: Sequence[tuple[PublicProblem, Sequence[Candidate]]]
+    ) -> dict[str, dict[str, float | None]]:
+        """Run the prompts' own examples in the sandbox: share of them passed, by task_id and key.
+
+        Raises MissingError where the host gives too little isolation, WorkerError when the sandbox broke.
+        """
+        with self._sandbox() as pool:
+            found = examples.judge(*_flat(tasks), pool=pool, journal=_memory("examples"))
+        return {task_id: selection.log_odds_by_key(scores) for task_id, scores in found.items()}
+
+    def _behaviour(self, tasks: Sequence[tuple[PublicProblem, Sequence[Candidate]]]) -> dict[str, Evidence]:
+        """What running the candidates on the prompts' examples and on generated inputs says, by task_id."""
+        shares = self.examples(tasks)
+        with self._sandbox() as pool:
+            tried = gathering.gather(*_flat(tasks), {}, pool=pool, journal=_memory("trials"), seed=self.settings.seed)
+        return {
+            problem.task_id: Evidence(
+                examples=shares.get(problem.task_id, {}),
+                inputs=tried.inputs.get(problem.task_id),
+                seed=self.settings.seed,
+            )
+            for problem, _ in tasks
+        }
+
+    @contextmanager
+    def _sandbox(self) -> Iterator[sandbox.Pool]:
+        try:
+            self._pool = self._pool or sandbox.Pool()
+            yield self._pool
+        except sandbox.SandboxUnavailable as error:
+            raise MissingError(f"no sandbox: {error}") from error
+        except sandbox.SandboxError as error:
+            self._close_pool()  # the next call starts a new one
+            raise WorkerError(f"the sandbox broke: {error}") from error
+
+    def load(self) -> Any:
+        """The autorater, its model loaded now if it is not yet. Raises what `open_engine` raises."""
+        self._engine, autorater = open_autorater(self.settings, self._card, self._options, self._engine)
+        return autorater
 
     def close(self) -> None:
         if self._engine:
             self._engine.close()
+        self._close_pool()
+
+    def _close_pool(self) -> None:
+        if self._pool:
+            self._pool.close()
+            self._pool = None
 
     def __enter__(self) -> "Ranker":
         return self
@@ -60,46 +149,28 @@ class Ranker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rank(self, problem: PublicProblem, candidates: list[Candidate]) -> Ranking:
-        settings, groups = self.settings, {problem.task_id: candidates}
-        if settings.autorater in BASELINES:
-            return selection.select(settings.autorater, problem, candidates, Evidence(seed=settings.seed))
-        if settings.autorater in NEED_TESTS:
-            raise SettingError(f"--autorater {settings.autorater}: needs written tests; rerank run --tests takes them")
-        if not settings.needs_model:
-            with sandbox.Pool() as pool:
-                scores = examples.judge([problem], candidates, pool=pool, journal=_memory("examples"))
-                tried = gathering.gather([problem], candidates, {}, pool=pool, journal=_memory("trials"))
-            evidence = Evidence(
-                examples=selection.log_odds_by_key(scores.get(problem.task_id, ())),
-                inputs=tried.inputs.get(problem.task_id),
-                seed=settings.seed,
-            )
-            return selection.select(settings.autorater, problem, candidates, evidence)
-        if settings.mode == "pointwise":
-            ranked = judging.judge_pointwise(
-                [problem], groups, self._load, scores=_memory("scores"), costs=_memory("costs"), passed={}
-            )
-        else:
-            ranked = judging.judge_pairwise(
-                [problem],
-                groups,
-                self._load,
-                tournament=TOURNAMENTS[settings.tournament],
-                aggregate=AGGREGATES[settings.aggregate],
-                seed=settings.seed,
-                stage=settings.mode,
-                scores=_memory("scores"),
-                comparisons=_memory("comparisons"),
-                costs=_memory("costs"),
-                passed={},
-            )
-        [ranking] = ranked
-        return ranking
 
-    def _load(self) -> Any:
-        self._engine, autorater = open_autorater(self.settings, self._card, self._options, self._engine)
-        return autorater
+def _flat(
+    tasks: Sequence[tuple[PublicProblem, Sequence[Candidate]]],
+) -> tuple[list[PublicProblem], list[Candidate]]:
+    return [problem for problem, _ in tasks], [candidate for _, candidates in tasks for candidate in candidates]
+
+
+def to_candidates(
+    problem: PublicProblem, solutions: Sequence[str], log_probabilities: Sequence[float | None] | None = None
+) -> list[Candidate]:
+    """The candidates in some texts, in their order; `log_probabilities` are means in nats a token, where known.
+
+    Raises SettingError without a solution.
+    """
+    if not solutions:
+        raise SettingError("no candidate to pick from")
+    candidates = []
+    for index, (text, value) in enumerate(zip(solutions, log_probabilities or [None] * len(solutions), strict=True)):
+        found = programs.extract(problem, text)
+        key = programs.program_key(found.program)
+        candidates.append(Candidate(problem.task_id, index, text, found.program, key, found.cuts, value))
+    return candidates
 
 
 def read_input(

@@ -40,6 +40,7 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _ODD_SPACES = {0xA0: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 _MAX_STARTS = 40  # lines tried as the first line of code among prose
 _MAX_TRIMS = 60  # parse errors walked back through to find where code ends
+_MAX_BLOCKS = 20  # fenced blocks looked at: a model that repeats itself writes hundreds
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,10 @@ def stub(prompt: str) -> str | None:
     >>> stub("def f(x):")
     'def f(x):\\n    pass\\n'
     """
+    return _with_body(prompt)
+
+
+def _with_body(prompt: str) -> str | None:
     last = next((line for line in reversed(prompt.split("\n")) if line.strip()), "")
     margin = last[: len(last) - len(last.lstrip())]
     whole = prompt if prompt.endswith("\n") else prompt + "\n"
@@ -120,6 +125,26 @@ def program_key(program: str) -> str | None:
     """Content hash of the normal form; None when the program does not parse."""
     form = normal_form(program)
     return None if form is None else content_hash(form)
+
+
+def open_function(code: str) -> str | None:
+    """The name of the function that the code ends in, if that has no body yet; else None.
+
+    >>> open_function("import math\\n\\ndef f(x):\\n    'Twice x.'\\n")
+    'f'
+    """
+    tree = _parse(_with_body(code) or "")
+    last = tree.body[-1] if tree and tree.body else None
+    return last.name if isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef) and _is_stub(last) else None
+
+
+def fenced_python(text: str) -> list[str]:
+    """The fenced blocks of a text that are Python or name no language.
+
+    >>> fenced_python("Complete:\\n```python\\ndef f():\\n```\\n```json\\n{}\\n```")
+    ['def f():\\n']
+    """
+    return [block.code for block in _split_fences(text)[1] if block.language in _PYTHON_FENCES]
 
 
 # What surrounds the answer
@@ -171,7 +196,7 @@ def _fenced(problem: PublicProblem, text: str) -> Iterator[_Reading]:
     before, blocks = _split_fences(text)
     if not blocks:
         return
-    chosen = [b for b in blocks if b.language in _PYTHON_FENCES] or blocks
+    chosen = ([b for b in blocks if b.language in _PYTHON_FENCES] or blocks)[:_MAX_BLOCKS]
     for block in chosen:
         for reading in _whole(problem, _dedent(block.code), ()):
             helpers = _helpers(reading.program, [_dedent(b.code) for b in chosen if b is not block])

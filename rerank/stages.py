@@ -137,6 +137,7 @@ def execute(
     *,
     timeout_s: float = 3.0,
     num_workers: int | None = None,
+    executor: str = "local",
 ) -> Passed:
     """Run every candidate under the hidden tests, and under the extra ones where every problem has some."""
     limits = sandbox.Limits(timeout_s=timeout_s)
@@ -144,7 +145,7 @@ def execute(
     has_extra = all(problem.extra_test is not None for problem in problems)
     run: Any = execution.execute_plus if has_extra else execution.execute
     with folder.journal("outcomes") as journal:
-        found = run(problems, candidates, journal=journal, limits=limits, workers=num_workers)
+        found = run(problems, candidates, journal=journal, limits=limits, workers=num_workers, executor=executor)
 
     def passed(outcomes: Sequence[sandbox.Outcome]) -> dict[tuple[str, int], bool]:
         return {(each.task_id, each.index): one.passed for each, one in zip(candidates, outcomes, strict=True)}
@@ -193,6 +194,7 @@ def score(
     options: EngineOptions | None = None,
     passed: Passed | None = None,
     num_workers: int | None = None,
+    executor: str = "local",
     answers: Mapping[str, Answers] | None = None,
     select: SelectSettings | None = None,
 ) -> dict[str, list[Ranking]]:
@@ -211,7 +213,7 @@ def score(
         raise SettingError("--budget is for an autorater that judges pointwise: take --mode pointwise and a model")
     folder.settle("select", {}, free=select.recorded())
     groups = by_problem(candidates)
-    shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers)
+    shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers, executor)
     wanted = None
     if select.stops_early:
         asks = _worth_judging(problems, groups, evidence_of(folder, problems, shares, tried, select, settings.seed))
@@ -272,11 +274,12 @@ def run_evidence(
     answers: Mapping[str, Answers],
     seed: int,
     num_workers: int | None,
+    executor: str = "local",
 ) -> tuple[dict[str, list[Score]], Gathered]:
     """Run the docstring's examples, then written tests and generated inputs; note what each took."""
     shown = [problem.public for problem in problems]
     with (
-        sandbox.Pool(workers=num_workers) as pool,
+        sandbox.Pool(workers=num_workers, executor=executor) as pool,
         folder.journal("examples") as example_rows,
         folder.journal("trials") as trial_rows,
         folder.journal("costs") as costs,
@@ -420,7 +423,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
     Raises InputError where candidates, rankings or outcomes are missing.
     """
     candidates = load_candidates(folder, problems)
-    rankings = _load_rankings(folder, {problem.task_id for problem in problems})
+    rankings = load_rankings(folder, {problem.task_id for problem in problems})
     passed = execute(
         folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"], num_workers=num_workers
     )
@@ -446,7 +449,7 @@ def make_report(folder: RunFolder, problems: Sequence[Problem], *, num_workers: 
 def write_page(folder: RunFolder, problems: Sequence[Problem], report: Report, path: Path) -> None:
     """Write one self-contained HTML file that shows the run: the figures of `report`, and every problem it counts."""
     candidates = load_candidates(folder, problems)
-    rankings = _load_rankings(folder, {problem.task_id for problem in problems})
+    rankings = load_rankings(folder, {problem.task_id for problem in problems})
     timeout_s = folder.settings("execute")["timeout_s"]
     groups = by_problem(candidates)
     with folder.journal("outcomes") as journal:  # all there: `report` was made of them
@@ -480,7 +483,8 @@ def num_ranked(folder: RunFolder) -> int:
     return len({row["task_id"] for _, row in read_rows(path)}) if path.exists() else 0
 
 
-def _load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranking]]:
+def load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranking]]:
+    """Every selector's rankings of these problems. Raises InputError where the folder has none."""
     rankings: dict[str, list[Ranking]] = {}
     for _, row in read_rows(folder.path / "rankings.jsonl"):
         ranking = Ranking(**{**row, "order": tuple(row["order"]), "values": tuple(row["values"])})

@@ -117,7 +117,8 @@ def _bundle(request: dict[str, Any]) -> tuple[Any, ...]:
 class LocalExecutor:
     """Runners on this host; each has one request in work and one waiting, so that it need not wait for us."""
 
-    def __init__(self, workers: int, isolation: str, packages: Sequence[str]) -> None:
+    def __init__(self, workers: int | None, isolation: str, packages: Sequence[str]) -> None:
+        workers = workers or len(os.sched_getaffinity(0))
         self.capacity = 32 * workers
         self._packages = find_packages(packages)
         cores = sorted(os.sched_getaffinity(0))
@@ -213,7 +214,7 @@ class LocalExecutor:
             worker.close()
 
 
-EXECUTORS: dict[str, Callable[[int, str, Sequence[str]], Executor]] = {"local": LocalExecutor}
+EXECUTORS: dict[str, Callable[[int | None, str, Sequence[str]], Executor]] = {"local": LocalExecutor}
 
 
 def find_packages(names: Sequence[str]) -> dict[str, list[str]]:
@@ -232,7 +233,7 @@ def find_packages(names: Sequence[str]) -> dict[str, list[str]]:
 class Pool:
     """Workers that stay up between calls. One map or matrix at a time; not to be shared between threads.
 
-    workers     None: one for each core that this process may use; more bring nothing on a quiet machine
+    workers     None: one for each core that the executor may use; more bring nothing on a quiet machine
     isolation   "auto" (full, else landlock, else SandboxUnavailable), or one of "full", "landlock", "weak"
     executor    a name in EXECUTORS
     once        equal jobs of one call run once and share an outcome
@@ -253,7 +254,7 @@ class Pool:
         if executor not in EXECUTORS:
             raise ValueError(f"executor is {executor!r}: one of {', '.join(sorted(EXECUTORS))}")
         self._once = once
-        self._executor = EXECUTORS[executor](workers or len(os.sched_getaffinity(0)), isolation, packages)
+        self._executor = EXECUTORS[executor](workers, isolation, packages)
 
     def __enter__(self) -> Self:
         return self

@@ -282,9 +282,10 @@ def test_help_loads_no_heavy_package():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-@pytest.mark.parametrize(
-    "name", ["run", "generate", "score", "execute", "report", "evaluate", "pick", "judge", "doctor"]
-)
+COMMANDS = ["run", "generate", "score", "execute", "report", "export", "evaluate", "pick", "judge", "serve", "doctor"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_shows_an_example(name):
     result = rerank(name, "--help")
     assert result.exit_code == 0

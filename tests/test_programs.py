@@ -382,3 +382,10 @@ def test_deepest_nesting_does_not_end_the_process():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout) == (0, "alive\n"), run.stderr[-500:]
+
+
+@pytest.mark.timeout(20)
+def test_hundreds_of_fences_are_read_in_no_time():
+    answer = "```\nx = 1\n```\n" * 1500  # took minutes when every block was tried with every other
+    assert extract(WORDS, f"```python\n{FUNCTION}```\n" + answer).program == FUNCTION
+    assert extract(WORDS, answer).program

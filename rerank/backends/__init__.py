@@ -158,6 +158,8 @@ class EngineOptions:
     attention: Literal["auto", "dense", "flex"] = "auto"  # see block_mask.py; auto: flex on CUDA
     max_prompt_tokens: int = 8192  # longer prompts are shortened, see encoding.py; never above the model's context
     memory_share: float = 0.85  # of a GPU, which vLLM takes at once for itself
+    cluster: str | None = None  # "ray" or "ray://HOST:PORT": the engine's copies lie there
+    replicas: int | None = None  # how many on a cluster; None: one a GPU, or one a node where there is none
 
 
 def _transformers(model: str, options: EngineOptions) -> Engine:
@@ -187,6 +189,19 @@ def _openai(model: str, options: EngineOptions) -> Engine:
     return OpenAIEngine(model, options)
 
 
+def _ray(backend: str, model: str, options: EngineOptions) -> Engine:
+    require_ray()
+    from rerank.backends.ray_cluster import RayEngine
+
+    return RayEngine(backend, model, options)
+
+
+def require_ray() -> None:
+    """Raise MissingError where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise MissingError("--cluster: ray is not installed; pip install 'rerank[cluster]'")
+
+
 ENGINES: dict[str, Callable[[str, EngineOptions], Engine]] = {
     "transformers": _transformers,
     "vllm": _vllm,
@@ -201,6 +216,8 @@ def open_engine(backend: str, model: str, options: EngineOptions | None = None) 
     that can't be loaded.
     """
     options = options or EngineOptions()
+    if options.cluster:
+        return _ray(backend, model, options)
     if backend == "auto":
         backend = "openai" if options.base_url else "vllm" if _has_vllm_and_gpu() else "transformers"
     if backend not in ENGINES:

@@ -21,6 +21,7 @@ from typing import Any
 from rerank.aggregation import OrderConsistency, order_consistency
 from rerank.baselines import BASELINES
 from rerank.errors import InputError
+from rerank.evidence.agreement import AGREEMENTS
 from rerank.metrics import (
     Estimate,
     Uplift,
@@ -37,7 +38,9 @@ Picker = Callable[[str, tuple[int, ...]], int]  # task_id and some of its candid
 
 REFERENCE = "log-probability"  # the selector that the others are tested against
 PLOTS = ("selectors.png", "growth.png")
-_WITHOUT_GROWTH = ("random", "first")  # the same at every n, up to noise
+# No curve: the same at every n, up to noise; and what a program is worth depends on which others there are, so that the
+# ranking of all does not say what would be chosen among some.
+_WITHOUT_GROWTH = ("random", "first", *AGREEMENTS, "posterior", "posterior+guard")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Tests from a model and from files."""
 
 import pytest
-from conftest import FakeSource
 
 from rerank.backends import Sampling
 from rerank.errors import InputError
@@ -15,9 +14,9 @@ PROBLEM = Problem("t", PROMPT, "f", "assert f(7) == 14")
 METHOD = Problem("m", "class A:\n    def g(self):\n        pass\n", "A.g", "")
 
 
-def test_a_model_is_asked_once_and_read_back(tmp_path):
+def test_a_model_is_asked_once_and_read_back(tmp_path, fake_source):
     path = tmp_path / "tests.jsonl"
-    source = FakeSource(["1) == 2\n", "3) == 6\n"])
+    source = fake_source(["1) == 2\n", "3) == 6\n"])
     for _ in range(2):  # the second time there is nothing left to ask
         with Journal(path, key=KEYS["tests"]) as journal:
             rows = write_answers(

@@ -129,6 +129,16 @@ def shared(judge: Any) -> Callable[[Sequence[Game]], Usage]:
     return run
 
 
+def uncached(engine: Any, run: Callable[[Sequence[Game]], Usage]) -> Callable[[Sequence[Game]], Usage]:
+    """vLLM keeps prefixes from one run to the next, and would find every prompt of a repeated one."""
+
+    def fresh(played: Sequence[Game]) -> Usage:
+        engine.llm.reset_prefix_cache()
+        return run(played)
+
+    return fresh
+
+
 def encoded_once(judge: Any, *, with_pairs: bool = True) -> Callable[[Sequence[Game]], Usage]:
     def run(played: Sequence[Game]) -> Usage:
         contests = (
@@ -230,7 +240,8 @@ def main(
         "encoded-once": encoded_once(ours.judge),
     }
     if "joint-vllm" in wanted:
-        runs["joint-vllm"] = shared(open_engine("vllm", model, EngineOptions(memory_share=memory_share)))
+        vllm = open_engine("vllm", model, EngineOptions(memory_share=memory_share))
+        runs["joint-vllm"] = uncached(vllm, shared(vllm))
     rows: list[Row] = []
     for count in n or [4, 10, 32, 100]:
         for name in wanted:

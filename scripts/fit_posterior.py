@@ -2,7 +2,7 @@
 
 \b
     python scripts/fit_posterior.py --problems problems.jsonl.gz --labels labels.jsonl.gz --samples samples.jsonl.gz \\
-        --scores results/trained_0.5b/dev/mean_of_seeds --tests tests.jsonl.gz --work runs/posterior
+        --scores results/trained_0.5b/dev/shipped --tests tests.jsonl.gz --work runs/posterior
 
 Of `--problems` (as `sample_and_label.py problems` writes them) only those of the split dev are looked at. Each file of
 `--samples` is one generator's candidates; `--labels` says which are right; `--scores` is a training run's folder with

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from rerank.cli import app
 from rerank.settings import MODEL_FREE
+from rerank.shipped import SCORERS
 from rerank.store import read_rows
 
 ROOT = Path(__file__).parent.parent
@@ -264,7 +265,7 @@ def test_help_is_consistent():
         (["rerank", "run", "--mode", "p"], {"pointwise", "pairwise"}),
         (
             ["rerank", "run", "--autorater", ""],
-            {"rerank-0.5b", *MODEL_FREE},
+            {*SCORERS, *MODEL_FREE},
         ),
         (["rerank", "run", "--problems", "human"], {"humaneval", "humaneval+"}),
     ],

@@ -88,6 +88,7 @@ def test_it_opens_on_the_figures_and_is_silent(opened):
     assert page.tab.locator("#figures").is_visible()
     assert "Picking by pointwise takes pass@1 from 33.3 to 33.3: +0.0 points" in page.texts(".headline")[0]
     page.tab.click("#to-problems")
+    page.tab.wait_for_selector("#list b")
     assert page.listed == ["t/0", "t/1", "t/<i>2"]
     assert page.said == []
     assert page.asked == [page.url], "one file, nothing else, and no favicon from anywhere"

@@ -120,7 +120,7 @@ AutoraterName = Annotated[
     str | None,
     typer.Option(
         help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
-        "examples, mbr-exec, majority-vote, codet, srank, posterior. Default: rerank-0.5b, the shipped one.",
+        "examples, mbr-exec, majority-vote, codet, srank, posterior. Shipped: rerank-0.5b (the default), rerank-1.5b.",
         autocompletion=_autoraters,
     ),
 ]

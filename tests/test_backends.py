@@ -342,6 +342,18 @@ def test_contests_of_none_and_one(engine):
     assert one.points[0].log_odds == pytest.approx(log_odds(engine, POINTWISE[:1])[0], abs=TOLERANCE)
 
 
+def test_a_program_beyond_the_context_is_shortened_in_a_contest_too(tiny_model):
+    from rerank.backends.hf import TransformersEngine
+
+    options = EngineOptions(dtype="float32", device="cpu", max_prompt_tokens=500)
+    small = TransformersEngine(weights.resolve(str(tiny_model)), options)
+    asked = [prompts.pointwise(PROBLEM, "x = 1\n" * 500), POINTWISE[0]]
+    found = contest(small, asked, [(0, 1), (1, 0)])
+    assert [bool(answer.reason) for answer in found.points] == [True, False]
+    assert "shortened by" in found.points[0].reason
+    assert all(abs(verdict) < 100 for verdict in found.verdicts)
+
+
 def test_a_model_with_partial_layers_plays_no_contest(engine, monkeypatch):
     monkeypatch.setattr(engine, "judge", None)
     with pytest.raises(ModelError, match="take --mode pairwise"):

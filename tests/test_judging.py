@@ -107,6 +107,39 @@ def test_a_run_killed_anywhere_ends_like_an_unbroken_one(tmp_path, judge, stage)
     assert len(keys) == len(set(keys))
 
 
+@pytest.mark.parametrize("tournament", TOURNAMENTS)
+def test_scores_that_come_with_comparisons_seed_the_tournament_and_outlive_a_kill(tmp_path, tournament):
+    def play(autorater, folder):
+        with (
+            Journal(folder / "scores.jsonl", key=KEYS["scores"]) as scores,
+            Journal(folder / "comparisons.jsonl", key=KEYS["comparisons"]) as comparisons,
+        ):
+            return pairwise(autorater, comparisons, tournament, scores)
+
+    for name in ("unbroken", "broken"):
+        (tmp_path / name).mkdir()
+    unbroken = play(Steady(scores=True), tmp_path / "unbroken")
+    while True:
+        try:
+            broken = play(Steady(1, scores=True), tmp_path / "broken")
+            break
+        except Killed:
+            continue
+    order = sorted(unbroken, key=lambda each: each.task_id)
+    assert sorted(broken, key=lambda each: each.task_id) == order
+    for name in ("scores", "comparisons"):
+        kept = [
+            sorted(str(row) for _, row in read_rows(tmp_path / x / f"{name}.jsonl")) for x in ("unbroken", "broken")
+        ]
+        assert kept[0] == kept[1]
+    if tournament == "top-2":
+        for ranking in unbroken:
+            numbers = {key: _number(ranking.task_id, key) for key in ("k0", "k1", "k2", "k3", "k4")}
+            best = sorted(numbers, key=numbers.__getitem__)[-2:]
+            assert {f"k{index}" for index in ranking.order[:2]} == set(best)
+            assert ranking.num_comparisons == 2
+
+
 def test_nothing_finished_is_asked_again(tmp_path):
     path = tmp_path / "scores.jsonl"
     first = Steady(life=2)

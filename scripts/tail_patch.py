@@ -5,6 +5,7 @@
     python scripts/build_mixture.py --judgments data/judgments --labels labels.jsonl.gz --out mixture.jsonl.gz
     python scripts/tail_patch.py --base qwen2.5-coder-0.5b-instruct --mixture mixture.jsonl.gz \\
         --labels labels.jsonl.gz --out runs/opt                     # the small preset: one GPU
+    python scripts/tail_patch.py ... --cluster ray                  # the tail-patches on a Ray cluster, one a GPU
     python scripts/tail_patch.py ... --worker 3/8                   # one of eight that share OUT; then once without
     python scripts/tail_patch.py ... --preset flame --start-steps 5000 --patch-steps 3000 --final-steps 5000
 
@@ -24,6 +25,7 @@ Dev alone is looked at. Rules and weights are options; their defaults are the pa
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +59,11 @@ def main(
     max_dev_problems: Annotated[int, typer.Option(min=0, help="Dev problems that are measured.")] = 100,
     max_rows: Annotated[int, typer.Option(min=1, help="Training rows of a task that a tail-patch reads.")] = 20_000,
     worker: Annotated[str | None, typer.Option(help="I/N: only tail-patches, this worker's part of N.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Tail-patches on a Ray cluster: ray, or ray://HOST:PORT; same paths there."),
+    ] = None,
+    replicas: Annotated[int | None, typer.Option(min=1, help="At a time. Default: one a GPU, or one a node.")] = None,
     no_train: Annotated[bool, typer.Option("--no-train", help="Stop at the weights.")] = False,
     against: Annotated[list[str] | None, typer.Option(help="Train on these weights too: proportional, equal.")] = None,
     significant: Annotated[float, typer.Option(help="A gain or loss from here on is significant (share of 1).")] = 0.03,
@@ -90,7 +97,7 @@ def main(
     given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": _say}
     files = [options.pop("mixture"), *(options.pop("labels") or [])]
     rated = ["significant", "slight", "general_total", "threshold", "weak", "final_steps", "against", "no_train"]
-    flame.settle(out, "tail_patch", options, files, free=[*rated, "worker"])
+    flame.settle(out, "tail_patch", options, files, free=[*rated, "worker", "cluster", "replicas"])
     data = tail_patch.read_data(mixture, labels or [], max_dev=max_dev, max_dev_problems=max_dev_problems)
     checkpoint = start or out / "start" / "scorer"
     if start is None:
@@ -106,6 +113,22 @@ def main(
     )
     tasks = sorted(data.train)
     mine = tasks if share is None else tasks[share[0] - 1 :: share[1]]
+    if cluster:
+        from rerank.backends.ray_cluster import call_on_each, connect
+
+        connect(cluster)
+        todo = [task for task in mine if not (out / "tasks" / f"{task}.json").exists()]
+        patch = partial(
+            tail_patch.patch_elsewhere,
+            data=data,
+            base=folder.resolve(),
+            start=checkpoint.resolve(),
+            settings=patched,
+            max_rows=max_rows,
+        )
+        found_there = call_on_each(patch, todo, replicas=replicas)
+        for effect in tqdm(found_there, desc="tail-patches", total=len(todo), unit="task", disable=None):
+            tail_patch.write_effect(out / "tasks", effect)
     effects = [
         tail_patch.patch_task(
             task, data, out / "tasks", base=folder, start=checkpoint, settings=patched, max_rows=max_rows

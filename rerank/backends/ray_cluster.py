@@ -45,6 +45,7 @@ _AHEAD = 2  # pieces that a worker is given at a time: it need not wait for the 
 _GROUPS_A_TASK = 4  # problems in one piece of work; what a death costs at most, times _AHEAD
 _GROUPS_A_TASK_ON_GPU = 32  # vLLM fills a GPU with what one call brings
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def connect(cluster: str) -> None:
@@ -194,6 +195,19 @@ def _get(reference: Any) -> Any:
         raise error.cause if isinstance(error.cause, Exception) else error from None
 
 
+def _num_gpus() -> int:
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def _default_size() -> int:
+    """How many of what wants a GPU: one each, or one a node where there is none."""
+    return _num_gpus() or sum(bool(node["Alive"]) for node in ray.nodes())
+
+
+def _placed(actor: type) -> Any:
+    return ray.remote(num_gpus=1 if _num_gpus() else 0, num_cpus=1)(actor)
+
+
 # Models
 
 
@@ -222,12 +236,9 @@ class RayEngine:
     def __init__(self, backend: str, model: str, options: EngineOptions):
         assert options.cluster
         connect(options.cluster)
-        resources = ray.cluster_resources()
-        num_gpus = int(resources.get("GPU", 0))
-        num_nodes = sum(bool(node["Alive"]) for node in ray.nodes())
-        self._groups_a_task = _GROUPS_A_TASK_ON_GPU if num_gpus else _GROUPS_A_TASK
-        self._size = options.replicas or num_gpus or num_nodes
-        actor = ray.remote(num_gpus=1 if num_gpus else 0, num_cpus=1)(_EngineActor)
+        self._groups_a_task = _GROUPS_A_TASK_ON_GPU if _num_gpus() else _GROUPS_A_TASK
+        self._size = options.replicas or _default_size()
+        actor = _placed(_EngineActor)
         local = replace(options, cluster=None, replicas=None)
         version = package_version("rerank")
         self._crew = Crew(lambda: actor.remote(backend, model, local, version), self._size)
@@ -285,6 +296,39 @@ def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     remaining = iter(items)
     while batch := list(itertools.islice(remaining, size)):
         yield batch
+
+
+# Anything else that wants a GPU
+
+
+class _CallActor:
+    def __init__(self, function: Callable[[Any], Any]):
+        self._function = function
+
+    def open(self) -> None:
+        pass
+
+    def do(self, item: Any) -> Any:
+        return self._function(item)
+
+
+def call_on_each(function: Callable[[T], R], items: Sequence[T], *, replicas: int | None = None) -> Iterator[R]:
+    """The results of a call on each item, as they come, from one worker a GPU (or a node, or `replicas`).
+
+    The function goes to the workers with all that it holds. Raises what it raises.
+    """
+    actor = _placed(_CallActor)
+    crew = Crew(lambda: actor.remote(function), min(len(items), replicas or _default_size()))
+    try:
+        for number, item in enumerate(items):
+            crew.submit(number, item)
+        num_left = len(items)
+        while num_left:
+            for _, result in crew.collect():
+                num_left -= 1
+                yield result
+    finally:
+        crew.close()
 
 
 # Programs

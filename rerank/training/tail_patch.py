@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rerank.errors import InputError, SettingError
@@ -239,11 +240,25 @@ def patch_task(
             raise
         note = "none of its rows is short enough"
     effect = Effect(task, before, after, len(data.train[task]), note)
+    write_effect(out, effect)
+    shutil.rmtree(folder)  # weights and logs of a tail-patch serve nothing more
+    return effect
+
+
+def patch_elsewhere(
+    task: str, data: PatchData, *, base: str | Path, start: Path, settings: TrainSettings, max_rows: int
+) -> Effect:
+    """`patch_task` on a machine that does not share the run's folder; the caller writes the effect."""
+    with TemporaryDirectory() as folder:
+        return patch_task(task, data, Path(folder), base=base, start=start, settings=settings, max_rows=max_rows)
+
+
+def write_effect(out: Path, effect: Effect) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{effect.task}.json"
     part = path.with_suffix(".part")
     part.write_text(json.dumps(asdict(effect), indent=2) + "\n", encoding="utf-8")
     part.replace(path)
-    shutil.rmtree(folder)  # weights and logs of a tail-patch serve nothing more
-    return effect
 
 
 def read_effect(path: Path) -> Effect:

@@ -235,6 +235,27 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
     assert "to proportional" in (out / "compare.md").read_text()
 
 
+def test_tail_patches_on_a_cluster_are_those_of_one_machine(
+    base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
+    start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
+    steps = ("--start", start, "--patch-steps", 1, "--patch-evaluations", 1, "--no-train")
+    given = ("--base", base, "--mixture", mixture, "--labels", labels, *SMALL, *steps)
+    assert run("tail_patch", *given, "--out", tmp_path / "here").exit_code == 0
+    ray.init(num_cpus=2, object_store_memory=80 * 1024 * 1024, log_to_driver=False, include_dashboard=False)
+    try:
+        there = run("tail_patch", *given, "--out", tmp_path / "there", "--cluster", "ray", "--replicas", 2)
+    finally:
+        ray.shutdown()
+    assert there.exit_code == 0, there.output
+    for task in TASKS:
+        files = [tmp_path / where / "tasks" / f"{task}.json" for where in ("here", "there")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -186,45 +187,44 @@ def pack(
     Padding is a block of its own that nothing else sees and that sees itself, so that no row of the mask is empty.
     With `keep` the pass that runs the pack leaves its keys and values in the pack's memory.
     """
-    ids: list[int] = []
-    positions: list[int] = []
-    block_of: list[int] = []
-    seen: list[tuple[int, int]] = []
-    spans, firsts, first_blocks = [], [], []
-    num_blocks = 0
+    blocks = [block for layout in layouts for block in layout.blocks]
+    lengths = np.fromiter((len(block.tokens) for block in blocks), np.int64, len(blocks))
+    begins = np.cumsum(lengths) - lengths  # each block's first token
+    used = int(lengths.sum())
+    ids = np.fromiter(chain.from_iterable(block.tokens for block in blocks), np.int64, used)
+    block_of = np.repeat(np.arange(len(blocks)), lengths)
+    first_positions = np.fromiter((block.start for block in blocks), np.int64, len(blocks))
+    positions = np.arange(used) + np.repeat(first_positions - begins, lengths)
+    spans: list[tuple[int, int]] = []
+    firsts: list[tuple[int, ...]] = []
+    first_blocks = [0]
     for layout in layouts:
-        begin, starts = len(ids), []
-        for index, block in enumerate(layout.blocks):
-            starts.append(len(ids))
-            ids.extend(block.tokens)
-            positions.extend(range(block.start, block.stop))
-            block_of.extend([num_blocks + index] * len(block.tokens))
-            seen.extend((num_blocks + index, num_blocks + other) for other in block.sees)
-        first_blocks.append(num_blocks)
-        num_blocks += len(layout.blocks)
-        spans.append((begin, len(ids)))
-        firsts.append(tuple(starts))
-    if num_tokens is not None and len(ids) < num_tokens:
-        padding = num_tokens - len(ids)
-        spans.append((len(ids), num_tokens))
-        ids.extend([0] * padding)
-        positions.extend(range(padding))
-        block_of.extend([num_blocks] * padding)
-        num_blocks += 1
+        own = begins[first_blocks[-1] : first_blocks[-1] + len(layout.blocks)].tolist()
+        begin = spans[-1][1] if spans else 0
+        spans.append((begin, begin + layout.num_tokens))
+        firsts.append(tuple(own))
+        first_blocks.append(first_blocks[-1] + len(layout.blocks))
+    if padding := max(0, (num_tokens or 0) - used):
+        spans.append((used, used + padding))
+        ids = np.concatenate([ids, np.zeros(padding, np.int64)])
+        positions = np.concatenate([positions, np.arange(padding)])
+        block_of = np.concatenate([block_of, np.full(padding, len(blocks))])
+    num_blocks = len(blocks) + bool(padding)
     size = num_blocks if attention == "dense" else _step(num_blocks, _TABLE_STEP)
     sees = torch.eye(size, dtype=torch.bool)
-    if seen:
-        rows, columns = torch.tensor(seen).T
-        sees[rows, columns] = True
+    num_seen = np.fromiter((len(block.sees) for block in blocks), np.int64, len(blocks))
+    bases = np.repeat(first_blocks[:-1], [len(layout.blocks) for layout in layouts])  # of each block's layout
+    columns = np.fromiter(chain.from_iterable(block.sees for block in blocks), np.int64, int(num_seen.sum()))
+    sees[np.repeat(np.arange(len(blocks)), num_seen), columns + np.repeat(bases, num_seen)] = True
 
     def last_tokens(layout: Layout, starts: tuple[int, ...], blocks: tuple[int, ...]) -> torch.Tensor:
         return torch.tensor([starts[b] + len(layout.blocks[b].tokens) - 1 for b in blocks], dtype=torch.long)
 
     each = list(zip(layouts, firsts, strict=True))
     packed = Pack(
-        input_ids=torch.tensor(ids, dtype=torch.long)[None].to(device),
-        position_ids=torch.tensor(positions, dtype=torch.long)[None].to(device),
-        block_of=torch.tensor(block_of, dtype=torch.long).to(device),
+        input_ids=torch.from_numpy(ids)[None].to(device),
+        position_ids=torch.from_numpy(positions)[None].to(device),
+        block_of=torch.from_numpy(block_of).to(device),
         sees=sees.to(device),
         spans=tuple(spans),
         ends=tuple(last_tokens(layout, starts, layout.ends).to(device) for layout, starts in each),

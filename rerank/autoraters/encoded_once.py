@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import tee
 
 from rerank import prompts
-from rerank.autoraters.played import Choose, Played
+from rerank.autoraters.played import Choose, Played, in_both_orders
 from rerank.backends import Contest, ContestJudge, Place, Usage
 from rerank.backends.layouts import comparison
 from rerank.programs import normal_form
@@ -70,7 +70,6 @@ class EncodedOnce:
 
         def pairs(points: Sequence[float]) -> list[Place]:
             scores = {key: point / self._point_temperature for key, point in zip(keys, points, strict=True)}
-            known = [(place[a], place[b]) for a, b in choose(scores) if a in place and b in place]
-            return [ordered for a, b in known for ordered in ((a, b), (b, a))]
+            return in_both_orders((place[a], place[b]) for a, b in choose(scores) if a in place and b in place)
 
         return pairs

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import tee
 
 from rerank import prompts
-from rerank.autoraters.played import Choose, Pair, Played
+from rerank.autoraters.played import Choose, Pair, Played, play_by_pairs
 from rerank.backends import Judge, Usage
 from rerank.programs import normal_form
 from rerank.records import Comparison, PublicProblem
@@ -30,11 +30,7 @@ class Joint:
         return comparisons
 
     def play_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str], Choose]]) -> Iterator[Played]:
-        asked = (
-            (problem, [ordered for a, b in choose({}) for ordered in ((a, b), (b, a))], programs)
-            for problem, programs, choose in tasks
-        )
-        return map(Played, self.compare_many(asked))
+        return play_by_pairs(tasks, self.compare_many)
 
     def compare_many(
         self, tasks: Iterable[tuple[PublicProblem, Sequence[Pair], Mapping[str, str]]]

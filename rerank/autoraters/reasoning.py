@@ -12,7 +12,7 @@ from itertools import tee
 from typing import Literal
 
 from rerank import prompts
-from rerank.autoraters.played import Choose, Pair, Played
+from rerank.autoraters.played import Choose, Pair, Played, play_by_pairs
 from rerank.backends import GenerationRequest, SampleSource, Sampling, Usage
 from rerank.programs import normal_form
 from rerank.records import Comparison, PublicProblem
@@ -109,11 +109,7 @@ class Reasoning:
         return comparisons
 
     def play_many(self, tasks: Iterable[tuple[PublicProblem, Mapping[str, str], Choose]]) -> Iterator[Played]:
-        asked = (
-            (problem, [ordered for a, b in choose({}) for ordered in ((a, b), (b, a))], programs)
-            for problem, programs, choose in tasks
-        )
-        return map(Played, self.compare_many(asked))
+        return play_by_pairs(tasks, self.compare_many)
 
     def compare_many(
         self, tasks: Iterable[tuple[PublicProblem, Sequence[Pair], Mapping[str, str]]]

@@ -64,12 +64,7 @@ def round_robin(
 ) -> Progress:
     """Every pair, in one round."""
     seeds = seeding(keys, task_id=task_id, seed=seed, scores=scores)
-
-    def rounds(verdict: Verdict) -> Iterator[list[Pair]]:  # noqa: ARG001 - one round, whatever the verdicts
-        if len(seeds) > 1:
-            yield [_pair(a, b) for position, a in enumerate(seeds) for b in seeds[position + 1 :]]
-
-    return _play(rounds, comparisons, {})
+    return _play_all(seeds, comparisons, {})
 
 
 def knockout(
@@ -146,14 +141,8 @@ def top(
 ) -> Progress:
     """Every pair of the `count` best seeds; the others keep their places below them. Wants `scores`."""
     seeds = seeding(keys, task_id=task_id, seed=seed, scores=scores)
-    best = seeds[:count]
     tiers = {key: -max(0, position - count + 1) for position, key in enumerate(seeds)}
-
-    def rounds(verdict: Verdict) -> Iterator[list[Pair]]:  # noqa: ARG001 - one round, whatever the verdicts
-        if len(best) > 1:
-            yield [_pair(a, b) for position, a in enumerate(best) for b in best[position + 1 :]]
-
-    return _play(rounds, comparisons, tiers)
+    return _play_all(seeds[:count], comparisons, tiers)
 
 
 TOURNAMENTS: dict[str, Tournament] = {
@@ -171,6 +160,16 @@ def seeding(
     """The distinct keys, best seed first: by score where there is one, then by hash."""
     known = {key: score for key, score in (scores or {}).items() if score is not None}
     return sorted(set(keys), key=lambda key: (-known.get(key, -math.inf), content_hash(seed, task_id, key)))
+
+
+def _play_all(players: Sequence[str], comparisons: Iterable[Comparison], tiers: Mapping[str, int]) -> Progress:
+    """One round of every pair."""
+
+    def rounds(verdict: Verdict) -> Iterator[list[Pair]]:  # noqa: ARG001 - one round, whatever the verdicts
+        if len(players) > 1:
+            yield [_pair(a, b) for position, a in enumerate(players) for b in players[position + 1 :]]
+
+    return _play(rounds, comparisons, tiers)
 
 
 def _play(

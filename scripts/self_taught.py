@@ -48,6 +48,9 @@ def main(
     num_dev_pairs: Annotated[int, typer.Option(min=0, help="Dev pairs that each judge is measured on.")] = 200,
     rank_problems: Annotated[int, typer.Option(min=0, help="Dev problems that each judge re-ranks.")] = 40,
     rank_programs: Annotated[int, typer.Option(min=2, help="Programs of each of them.")] = 4,
+    min_words: Annotated[
+        int, typer.Option(min=0, help="Shorter judgments are not learnt from: bare verdicts teach no evaluation.")
+    ] = 0,
     only_modified: Annotated[
         bool, typer.Option("--only-modified", help="Only answers to a modified instruction as the worse program.")
     ] = False,
@@ -114,7 +117,7 @@ def main(
             Sampling(temperature, top_p, max_tokens, number),
         )
         base_name = Path(base).name if is_folder else base
-        for made in _run(work, replace(settings, seed=number), folder, base_name, rounds, dpo):
+        for made in _run(work, replace(settings, seed=number), folder, base_name, rounds, dpo, min_words):
             found.append(made.to_row())
             (out / "rounds.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
             (out / "rounds.md").write_text(f"```\n{self_taught.table(found)}```\n", encoding="utf-8")
@@ -122,7 +125,7 @@ def main(
     print(self_taught.table(json.loads((out / "rounds.json").read_text(encoding="utf-8"))), end="")
 
 
-def _run(first: JudgeWork, settings: Any, folder: Path, base_name: str, rounds: int, dpo: bool) -> Any:
+def _run(first: JudgeWork, settings: Any, folder: Path, base_name: str, rounds: int, dpo: bool, min_words: int) -> Any:
     """One seed's rounds, each yielded when its judge has been measured."""
     from rerank.training import flame
 
@@ -145,8 +148,10 @@ def _run(first: JudgeWork, settings: Any, folder: Path, base_name: str, rounds: 
         rows = list(judgments.rows.values())
         sampled, right = len(rows), sum(row["is_right"] for row in rows) / len(rows)
         is_last_of_dpo = dpo and number == last - 1
-        choose = self_taught.preferences if is_last_of_dpo else self_taught.kept
-        learnt = choose(first.pairs, rows, seed=seed)
+        if is_last_of_dpo:
+            learnt = self_taught.preferences(first.pairs, rows, seed=seed)
+        else:
+            learnt = self_taught.kept(first.pairs, rows, seed=seed, min_words=min_words)
         kept = len(learnt)
         if not learnt:
             raise InputError(

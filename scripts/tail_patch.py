@@ -7,6 +7,7 @@
         --labels labels.jsonl.gz --out runs/opt                     # the small preset: one GPU
     python scripts/tail_patch.py ... --cluster ray                  # the tail-patches on a Ray cluster, one a GPU
     python scripts/tail_patch.py ... --worker 3/8                   # one of eight that share OUT; then once without
+    python scripts/tail_patch.py ... --train equal                  # one of --against's trainings, meanwhile elsewhere
     python scripts/tail_patch.py ... --preset flame --start-steps 5000 --patch-steps 3000 --final-steps 5000
 
 Stages, each skipped where it is done, so that the same command goes on where a killed one stopped:
@@ -22,17 +23,24 @@ Stages, each skipped where it is done, so that the same command goes on where a 
 Dev alone is looked at. Rules and weights are options; their defaults are the paper's, where it gives numbers.
 """
 
+from __future__ import annotations
+
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tqdm import tqdm
 
 from rerank.errors import InputError, SettingError, one_line
+
+if TYPE_CHECKING:
+    from rerank.training.presets import TrainSettings
+    from rerank.training.tail_patch import PatchData
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -50,9 +58,11 @@ def main(
     start_steps: Annotated[int, typer.Option(min=1, help="Steps of the partly trained checkpoint.")] = 60,
     patch_steps: Annotated[int, typer.Option(min=1, help="Steps of a tail-patch; the paper: at most 3,000.")] = 20,
     patch_evaluations: Annotated[int, typer.Option(min=1, help="Evaluations along a tail-patch.")] = 2,
-    patch_learning_rate: Annotated[float | None, typer.Option(help="Default: the preset's.")] = None,
+    patch_learning_rate: Annotated[float | None, typer.Option(help="Default: --learning-rate.")] = None,
+    final_evaluations: Annotated[int, typer.Option(min=1, help="Evaluations along that training.")] = 10,
     final_steps: Annotated[int, typer.Option(min=1, help="Steps on the re-weighted mixture; the paper: 5,000.")] = 200,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Judgments a step; the paper: 8.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Default: the preset's.")] = None,
     pack_tokens: Annotated[int | None, typer.Option(help="Tokens of a packed sequence.")] = None,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapter.")] = None,
     max_dev: Annotated[int, typer.Option(min=1, help="Dev judgments of a task that are measured.")] = 40,
@@ -64,6 +74,7 @@ def main(
         typer.Option(help="Tail-patches on a Ray cluster: ray, or ray://HOST:PORT; same paths there."),
     ] = None,
     replicas: Annotated[int | None, typer.Option(min=1, help="At a time. Default: one a GPU, or one a node.")] = None,
+    train: Annotated[str | None, typer.Option(help="Only this training of --against: proportional or equal.")] = None,
     no_train: Annotated[bool, typer.Option("--no-train", help="Stop at the weights.")] = False,
     against: Annotated[list[str] | None, typer.Option(help="Train on these weights too: proportional, equal.")] = None,
     significant: Annotated[float, typer.Option(help="A gain or loss from here on is significant (share of 1).")] = 0.03,
@@ -87,18 +98,26 @@ def main(
         thresholds=_shares(threshold or []),
         weak=tuple(weak or ()),
     )
-    for name in against or []:
+    for option, name in [("against", each) for each in against or []] + ([("train", train)] if train else []):
         if name not in ("proportional", "equal"):
-            raise SettingError(f"--against {name}: proportional or equal")
+            raise SettingError(f"--{option} {name}: proportional or equal")
     share = _part(worker)
-    settings = named(preset, batch_size=batch_size, pack_tokens=pack_tokens, rank=rank, seed=seed)
+    changes = {"batch_size": batch_size, "learning_rate": learning_rate, "pack_tokens": pack_tokens, "rank": rank}
+    settings = named(preset, **changes, seed=seed)
     is_folder = Path(base).is_dir()
     folder = Path(base) if is_folder else models.resolve(base).folder
     given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": _say}
     files = [options.pop("mixture"), *(options.pop("labels") or [])]
     rated = ["significant", "slight", "general_total", "threshold", "weak", "final_steps", "against", "no_train"]
-    flame.settle(out, "tail_patch", options, files, free=[*rated, "worker", "cluster", "replicas"])
+    flame.settle(out, "tail_patch", options, files, free=[*rated, "train", "worker", "cluster", "replicas"])
     data = tail_patch.read_data(mixture, labels or [], max_dev=max_dev, max_dev_problems=max_dev_problems)
+    final = replace(settings, num_steps=final_steps, num_evaluations=final_evaluations)
+    weighted = partial(_weighted, out=out, mixture=mixture, data=data, settings=final, base=folder, given=given)
+    sizes = data.sizes
+    schemes = {"proportional": sizes, "equal": dict.fromkeys(sizes, 1.0)}
+    if train:
+        weighted(train, schemes[train])
+        return
     checkpoint = start or out / "start" / "scorer"
     if start is None:
         first = replace(settings, num_steps=start_steps, num_evaluations=1)
@@ -147,23 +166,37 @@ def main(
     print(shown)
     if no_train:
         return
-    final = replace(settings, num_steps=final_steps, num_evaluations=10)
-    sizes = {task: float(len(rows)) for task, rows in data.train.items()}
-    schemes = {"opt": task_weights, "proportional": sizes, "equal": dict.fromkeys(sizes, 1.0)}
-    num_examples = final_steps * final.batch_size
-    curves = {}
-    for name in ("opt", *(against or [])):
-        file = out / f"{name}.jsonl.gz"
-        if not file.exists():
-            tail_patch.write_rows(file, tail_patch.reweighted(mixture, schemes[name], num_examples=num_examples))
-        dev_labels = [out / "dev_labels.jsonl"] if data.dev_labels else []
-        if dev_labels and not dev_labels[0].exists():
-            tail_patch.write_labels(dev_labels[0], data.dev_labels)
-        flame.trained(folder, dev_labels, out / name, final, mixture=[file], **given)
-        curves[name] = tail_patch.curve(out / name)
+    schemes["opt"] = task_weights
+    curves = {name: tail_patch.curve(weighted(name, schemes[name])) for name in ("opt", *(against or []))}
     compared = tail_patch.comparison(curves)
     (out / "compare.md").write_text(f"```\n{compared}```\n", encoding="utf-8")
     print(compared)
+
+
+def _weighted(
+    name: str,
+    weights: Mapping[str, float],
+    *,
+    out: Path,
+    mixture: Path,
+    data: PatchData,
+    settings: TrainSettings,
+    base: Path,
+    given: dict[str, Any],
+) -> Path:
+    """Train on the mixture with these weights; the folder of that training."""
+    from rerank.training import flame, tail_patch
+
+    file, labels = out / f"{name}.jsonl.gz", out / name / "dev_labels.jsonl"
+    if not file.exists():
+        num_examples = (settings.num_steps or 0) * settings.batch_size
+        rows = tail_patch.reweighted(mixture, weights, num_examples=num_examples)
+        tail_patch.write_rows(file, [row for row in rows if row["split"] == "train"] + data.dev)
+    if data.dev_labels and not labels.exists():
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        tail_patch.write_labels(labels, data.dev_labels)
+    flame.trained(base, [labels] if data.dev_labels else [], out / name, settings, mixture=[file], **given)
+    return out / name
 
 
 def _part(worker: str | None) -> tuple[int, int] | None:

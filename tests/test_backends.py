@@ -421,6 +421,24 @@ def test_samples_do_not_depend_on_what_came_before(engine):
     assert together[REQUEST] == dict(engine.generate([REQUEST], 2, settings))[REQUEST]
 
 
+def test_samples_of_many_requests_grow_together_and_are_the_same(engine, monkeypatch):
+    """As on a GPU: prompts of unlike length in one batch, padded, and a batch that splits a request."""
+    texts = ["x", "def add(a, b):\n    return a + b  # longer than the others", "def sub(a, b):", "for x in range(10):"]
+    requests = [GenerationRequest(f"t/{number}", text, is_chat=True) for number, text in enumerate(texts)]
+    settings = Sampling(max_tokens=16, temperature=1.0, top_p=0.9)
+    alone = [engine.generate([request], 3, settings) for request in requests]
+    expected = [found for each in alone for found in each]
+    for num_rows in (2, 7, 512):
+        monkeypatch.setattr(engine, "num_rows", num_rows)
+        found = list(engine.generate(iter(requests), 3, settings))
+        assert [request for request, _ in found] == requests
+        for (_, ours), (_, theirs) in zip(found, expected, strict=True):
+            assert [each.text for each in ours] == [each.text for each in theirs]
+            assert [each.mean_log_probability for each in ours] == pytest.approx(
+                [each.mean_log_probability for each in theirs], abs=1e-4
+            )
+
+
 def test_more_samples_begin_with_the_same(engine):
     assert [each.text for each in sample(engine, 4)[:2]] == [each.text for each in sample(engine, 2)]
 

@@ -4,8 +4,8 @@ Judging lays prompts out so that shared parts are computed once (packed_judge.py
 answers only. A model whose layers do not all see the whole context takes one prompt at a time.
 Sampling draws with one uniform number a token from a generator of each sample's own, so a sample depends on the seed,
 the request and its index, not on when it was drawn. Both are bit-identical from run to run on one machine as long as
-memory suffices (judging on CUDA: as long as the same groups are asked): on out-of-memory a batch is halved, which moves
-the last bits.
+memory suffices (on CUDA: as long as the same groups or requests are asked in the same order, since they share batches):
+on out-of-memory a batch is halved, which moves the last bits.
 """
 
 import gc
@@ -13,6 +13,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ _log = logging.getLogger(__name__)
 # Tokens of a forward pass. On a CPU larger ones gain nothing, and the mask grows with the square.
 _CPU_BATCH_TOKENS = 2048
 _GPU_BATCH_TOKENS = 16384
+_GPU_BATCH_SAMPLES = 1024  # that grow together: a step costs about the same for one as for hundreds
 _NUCLEUS_TRY = 1024  # tokens looked at first for the nucleus; sorting a whole vocabulary is slow on a CPU
 
 
@@ -59,6 +61,8 @@ class TransformersEngine:
             model=files.name,
             max_prompt_tokens=min(options.max_prompt_tokens, self.model.config.max_position_embeddings),
         )
+        # Samples of a batch. On a CPU a request stands alone: its samples do not hang on others by a single bit.
+        self.num_rows = _GPU_BATCH_SAMPLES if self.device.type == "cuda" else 1
         self.judge: PackedJudge | None = None
         if _is_full_attention(self.model.config):
             on_cuda = self.device.type == "cuda"
@@ -133,44 +137,64 @@ class TransformersEngine:
     def generate(
         self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling
     ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
-        """One request at a time, its prompt encoded once for all its samples."""
-        num_rows = num_samples  # in a batch; halved when memory runs out, for good
-        for request in requests:
-            tokens = self.encoder.encode_request(request, max_tokens=sampling.max_tokens)
+        """Each prompt is encoded once for all its samples; on a GPU the samples of several requests grow together."""
+        num_rows = max(self.num_rows, num_samples)  # in a batch; halved when memory runs out, for good
+        waiting = iter(requests)
+        while batch := list(islice(waiting, num_rows // num_samples or 1)):
+            prompts = [self.encoder.encode_request(request, max_tokens=sampling.max_tokens) for request in batch]
+            rows = [(place, index) for place in range(len(batch)) for index in range(num_samples)]
             samples: list[Sample] = []
-            while len(samples) < num_samples:
-                rows = range(len(samples), min(num_samples, len(samples) + num_rows))
+            while len(samples) < len(rows):
+                part = rows[len(samples) : len(samples) + num_rows]
                 try:
-                    samples += self._sample(request, tokens, rows, sampling)
+                    samples += self._sample(batch, prompts, part, sampling)
                 except RuntimeError as error:
                     if not is_out_of_memory(error):
                         raise
                     if num_rows == 1:
                         raise ModelError(
-                            f"{self.files.name}: not enough memory for one sample of {request.id}; lower --max-tokens"
+                            f"{self.files.name}: not enough memory for one sample of {batch[part[0][0]].id}; lower "
+                            "--max-tokens"
                         ) from error
-                    num_rows = (num_rows + 1) // 2
+                    num_rows = (min(num_rows, len(part)) + 1) // 2
                     _log.warning("out of memory while sampling: %d samples at a time from here on", num_rows)
                     gc.collect()
                     if self.device.type == "cuda":
                         torch.cuda.empty_cache()
-            yield request, samples
+            for place, request in enumerate(batch):
+                yield request, samples[place * num_samples : (place + 1) * num_samples]
 
     @torch.inference_mode()
     def _sample(
-        self, request: GenerationRequest, prompt: list[int], indices: Sequence[int], sampling: Sampling
+        self,
+        requests: Sequence[GenerationRequest],
+        prompts: Sequence[list[int]],
+        rows: Sequence[tuple[int, int]],  # (place of a request, index of its sample), in order
+        sampling: Sampling,
     ) -> list[Sample]:
         end_ids = self._end_ids
-        uniform = torch.stack([_uniform(sampling, request.id, index) for index in indices]).to(self.device)
+        uniform = torch.stack([_uniform(sampling, requests[place].id, index) for place, index in rows]).to(self.device)
         cache = transformers.DynamicCache(config=self.model.config)
-        tokens = torch.tensor([prompt], device=self.device)  # (1, tokens)
-        logits = self.model(input_ids=tokens, past_key_values=cache, logits_to_keep=1).logits[:, -1].float()
-        cache.batch_repeat_interleave(len(indices))
-        logits = logits.repeat(len(indices), 1)  # (rows, vocab)
-        drawn: list[list[int]] = [[] for _ in indices]
-        log_probability = [0.0 for _ in indices]
+        first = rows[0][0]
+        shown = prompts[first : rows[-1][0] + 1]
+        size = max(map(len, shown))
+        is_padded = any(len(prompt) < size for prompt in shown)
+        # (prompts, tokens); shorter ones begin with tokens that nothing sees and that have no place.
+        tokens = torch.tensor([[0] * (size - len(prompt)) + prompt for prompt in shown], device=self.device)
+        prompt_of = torch.tensor([place - first for place, _ in rows], device=self.device)  # (rows,)
+        seen: torch.Tensor | None = None
+        given: dict[str, torch.Tensor] = {}
+        if is_padded:
+            seen = torch.tensor([[0] * (size - len(p)) + [1] * len(p) for p in shown], device=self.device)
+            given = {"attention_mask": seen, "position_ids": (seen.cumsum(-1) - 1).clamp(min=0)}
+        logits = self.model(input_ids=tokens, past_key_values=cache, logits_to_keep=1, **given).logits[:, -1].float()
+        cache.batch_select_indices(prompt_of)
+        logits = logits[prompt_of]  # (rows, vocab)
+        seen = None if seen is None else seen[prompt_of]
+        drawn: list[list[int]] = [[] for _ in rows]
+        log_probability = [0.0 for _ in rows]
         done: dict[int, Sample] = {}
-        alive = list(range(len(indices)))  # rows of the batch that still grow
+        alive = list(range(len(rows)))  # rows of the batch that still grow
         for step in range(sampling.max_tokens):
             chosen = _draw(logits, uniform[alive, step], sampling)  # (rows,)
             raw = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0]  # at temperature 1, before top-p
@@ -179,9 +203,10 @@ class TransformersEngine:
                 drawn[row].append(token)
                 log_probability[row] += value
                 ended = token in end_ids
-                stopped = ended or self._stops(drawn[row], request.stop)
+                stop = requests[rows[row][0]].stop
+                stopped = ended or self._stops(drawn[row], stop)
                 if stopped or step + 1 == sampling.max_tokens:
-                    text = self._decode(drawn[row][:-1] if ended else drawn[row], request.stop)
+                    text = self._decode(drawn[row][:-1] if ended else drawn[row], stop)
                     mean = log_probability[row] / len(drawn[row])
                     done[row] = Sample(text, len(drawn[row]), "stop" if stopped else "length", mean)
                 else:
@@ -192,10 +217,14 @@ class TransformersEngine:
                 kept = torch.tensor(growing, device=self.device)
                 cache.batch_select_indices(kept)
                 chosen = chosen[kept]
+                seen = None if seen is None else seen[kept]
                 alive = [alive[at] for at in growing]
-            output = self.model(input_ids=chosen[:, None], past_key_values=cache, logits_to_keep=1)
+            if seen is not None:
+                seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
+                given = {"attention_mask": seen, "position_ids": seen.sum(-1, keepdim=True) - 1}
+            output = self.model(input_ids=chosen[:, None], past_key_values=cache, logits_to_keep=1, **given)
             logits = output.logits[:, -1].float()
-        return [done[row] for row in range(len(indices))]
+        return [done[row] for row in range(len(rows))]
 
     def _stops(self, tokens: list[int], stop: tuple[str, ...]) -> bool:
         if not stop:

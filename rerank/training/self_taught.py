@@ -132,15 +132,16 @@ def sample(
         yield from rows
 
 
-def kept(pairs: Sequence[ProgramPair], judgments: Iterable[Row], *, seed: int) -> list[Row]:
+def kept(pairs: Sequence[ProgramPair], judgments: Iterable[Row], *, seed: int, min_words: int = 0) -> list[Row]:
     """Rows to be learnt: one right and finished judgment of each pair and order, as many for A as for B.
 
-    In the form of a mixture (`inputs.read_judgments`), the target the whole of the model's turn.
+    In the form of a mixture (`inputs.read_judgments`), the target the whole of the model's turn. `min_words` leaves out
+    bare verdicts: a small seed model writes hardly anything else, and would learn to write nothing else.
     """
     by_key = {pair.key: pair for pair in pairs}
     right: dict[tuple[str, str], list[str]] = {}
     for row in judgments:
-        if row["is_right"] and row["is_whole"] and row["pair"] in by_key:
+        if row["is_right"] and row["is_whole"] and row["pair"] in by_key and len(row["text"].split()) >= min_words:
             right.setdefault((row["pair"], row["order"]), []).append(row["text"])
     chosen: dict[str, list[Row]] = {order: [] for order in ORDERS}
     for (key, order), texts in sorted(right.items()):
@@ -229,25 +230,28 @@ class Picks:
 
 def rank(
     problems: Sequence[Sequence[Label]], autorater: Reasoning, journal: Journal, *, max_programs: int, seed: int
-) -> None:
+) -> Iterator[Row]:
     """Re-rank some programs of each problem by a round-robin in both orders; problems in the journal stay as they are.
 
-    A row: task_id, group, picked (1.0 when the first choice is right), random (its chance).
+    Yields the journal's rows: task_id, group, picked (1.0 when the first choice is right), random (its chance).
     """
-    for rows in problems:
-        if rows[0].task_id in journal:
-            continue
-        chosen = _spread(rows, max_programs, seed)
-        programs = {content_hash(row.program): row.program for row in chosen}
+    chosen = [_spread(rows, max_programs, seed) for rows in problems if rows[0].task_id not in journal]
+    shown = [{content_hash(row.program): row.program for row in rows} for rows in chosen]
+    tasks = (
+        (rows[0].problem, [(a, b) for a in programs for b in programs if a != b], programs)
+        for rows, programs in zip(chosen, shown, strict=True)
+    )
+    for rows, programs, comparisons in zip(chosen, shown, autorater.compare_many(tasks), strict=True):
         scores = dict.fromkeys(programs, 0.0)
-        ordered = [(a, b) for a in programs for b in programs if a != b]
-        for comparison in autorater.compare(chosen[0].problem, ordered, programs):
+        for comparison in comparisons:
             scores[comparison.first] += comparison.log_odds or 0.0
             scores[comparison.second] -= comparison.log_odds or 0.0
-        right = [row.right for row in chosen]
-        picked = pick_rate(right, [scores[content_hash(row.program)] for row in chosen])
+        right = [row.right for row in rows]
+        picked = pick_rate(right, [scores[content_hash(row.program)] for row in rows])
         chance = sum(right) / len(right)
-        journal.append([{"task_id": rows[0].task_id, "group": rows[0].group, "picked": picked, "random": chance}])
+        row = {"task_id": rows[0].task_id, "group": rows[0].group, "picked": picked, "random": chance}
+        journal.append([row])
+        yield row
 
 
 def picks(rows: Sequence[Row], *, seed: int = 0) -> Picks:
@@ -313,8 +317,9 @@ def judge_round(work: JudgeWork) -> None:
             for _ in tqdm(drawn, what, total, initial=len(journal.rows), unit="judgment", disable=None):
                 pass
         autorater = Reasoning(engine, num_votes=work.num_votes, sampling=work.sampling)
-        for rows in tqdm(work.problems, "re-rank", unit="problem", disable=None):
-            rank([rows], autorater, picked, max_programs=work.max_programs, seed=work.sampling.seed)
+        ranked = rank(work.problems, autorater, picked, max_programs=work.max_programs, seed=work.sampling.seed)
+        for _ in tqdm(ranked, "re-rank", len(work.problems), initial=len(picked.rows), unit="problem", disable=None):
+            pass
     finally:
         engine.close()
         for journal in (judgments, dev, picked):

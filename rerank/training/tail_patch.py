@@ -155,18 +155,21 @@ def scores(dev: Row) -> dict[str, float]:
     right: dict[str, float] = {}
     size: dict[str, int] = {}
     for task, found in dev.get("judgments", {}).items():
-        if TASKS[task].kind == "open_ended":
-            continue
-        capability = TASKS[task].capability
-        for name, capabilities in CATEGORIES.items():
-            if capability in capabilities:
-                right[name] = right.get(name, 0.0) + found["num"] * found["accuracy"]
-                size[name] = size.get(name, 0) + found["num"]
+        if name := _category_of(task):
+            right[name] = right.get(name, 0.0) + found["num"] * found["accuracy"]
+            size[name] = size.get(name, 0) + found["num"]
     result = {name: right[name] / size[name] for name in CATEGORIES if size.get(name)}
     programs = dev.get("samples", dev)
     parts = [programs.get(key) for key in ("pick_rate", "pair_accuracy")]
     known = [part for part in [*parts, result.get("code")] if part is not None]
     return ({"code": sum(known) / len(known)} if known else {}) | {k: v for k, v in result.items() if k != "code"}
+
+
+def _category_of(task: str) -> str | None:
+    """None for what no category counts: another capability, or free text, which is hardly ever right to the letter."""
+    if TASKS[task].kind == "open_ended":
+        return None
+    return next((name for name, those in CATEGORIES.items() if TASKS[task].capability in those), None)
 
 
 # The tail-patches themselves
@@ -180,11 +183,17 @@ class PatchData:
     dev: list[Row]
     dev_labels: list[Label]
 
+    @property
+    def sizes(self) -> dict[str, float]:
+        """Examples of each task that an epoch of the mixture shows, as it is weighted."""
+        return {task: sum(row["weight"] for row in rows) for task, rows in self.train.items()}
+
 
 def read_data(mixture: Path, labels: Sequence[Path], *, max_dev: int, max_dev_problems: int) -> PatchData:
     """A mixture as `scripts/build_mixture.py` writes it, with the dev part of labelled programs.
 
-    Of dev at most `max_dev` rows a task and `max_dev_problems` problems are kept, in the files' (shuffled) order.
+    Of dev at most `max_dev` rows a task and `max_dev_problems` problems are kept, in the files' (shuffled) order, and
+    nothing that counts for no category.
     """
     read_judgments([mixture])  # names the line that is no row of a mixture
     train: dict[str, list[Row]] = {}
@@ -192,7 +201,10 @@ def read_data(mixture: Path, labels: Sequence[Path], *, max_dev: int, max_dev_pr
     for _, row in read_rows(mixture):
         if row["task"] not in TASKS:
             raise InputError(f"task {row['task']!r} is not in the registry", path=mixture)
-        (train if row["split"] == "train" else dev).setdefault(row["task"], []).append(row)
+        if row["split"] == "train":
+            train.setdefault(row["task"], []).append(row)
+        elif _category_of(row["task"]):
+            dev.setdefault(row["task"], []).append(row)
     problems: dict[str, list[Label]] = {}
     for label in read_labels(labels):
         if label.split == "dev":

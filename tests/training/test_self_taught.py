@@ -154,6 +154,15 @@ def test_what_is_learnt_is_right_whole_and_balanced(pairs: list[ProgramPair]) ->
         assert row["group"] == pair.group
     assert self_taught.kept(pairs, reversed(rows), seed=0) == learnt
     assert self_taught.kept(pairs, rows, seed=1) != learnt
+
+
+def test_bare_verdicts_can_be_left_out(pairs: list[ProgramPair]) -> None:
+    rows = judged(pairs)
+    longer = [{**row, "text": f"plan first, then {row['text']}"} if row["index"] % 2 else row for row in rows]
+    assert any(len(row["target"].split()) < 5 for row in self_taught.kept(pairs, longer, seed=0))
+    learnt = self_taught.kept(pairs, longer, seed=0, min_words=5)
+    assert learnt
+    assert all(row["target"].startswith("plan first") for row in learnt)
     only_a = [row for row in rows if row["order"] == "ab"]
     assert self_taught.kept(pairs, only_a, seed=0) == [], "nothing that ends in B, so nothing"
 

@@ -218,6 +218,10 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
     assert "2 of 3 tasks are done" in first.stdout
     done = {path.name: path.stat().st_mtime_ns for path in (out / "tasks").iterdir()}
     assert len(done) == 2
+    meanwhile = run("tail_patch", *given, "--train", "proportional")
+    assert meanwhile.exit_code == 0, meanwhile.output
+    trained = (out / "proportional" / "scorer" / "scorer.json").stat().st_mtime_ns
+    assert not (out / "weights.json").exists(), "that training waits for no tail-patch"
     result = run("tail_patch", *given, "--against", "proportional", "--threshold", "code=0.0")
     assert result.exit_code == 0, result.output
     assert {path.stem for path in (out / "tasks").iterdir()} == TASKS, "weights of tail-patches are not kept"
@@ -233,6 +237,7 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
         assert share == pytest.approx(weights["weights"][task] / sum(weights["weights"].values()), rel=1e-3)
     assert (out / "opt" / "scorer" / "scorer.json").exists()
     assert "to proportional" in (out / "compare.md").read_text()
+    assert (out / "proportional" / "scorer" / "scorer.json").stat().st_mtime_ns == trained, "trained once"
 
 
 def test_tail_patches_on_a_cluster_are_those_of_one_machine(
@@ -263,6 +268,7 @@ def test_tail_patches_on_a_cluster_are_those_of_one_machine(
         (["--worker", "2/2"], "worker 1 trains it, or give --start"),
         (["--threshold", "code"], "--threshold code: write category=share"),
         (["--against", "best"], "--against best: proportional or equal"),
+        (["--train", "opt"], "--train opt: proportional or equal"),
     ],
 )
 def test_mistakes_are_named(base: Path, mixture: Path, tmp_path: Path, arguments: list[str], words: str) -> None:

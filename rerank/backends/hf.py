@@ -336,11 +336,19 @@ def _draw(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> to
     probabilities = (logits / sampling.temperature).softmax(-1)
     size = min(_NUCLEUS_TRY, probabilities.shape[-1])
     top, tokens = probabilities.topk(size, dim=-1)  # sorted, (rows, size)
-    if bool((top.sum(-1) < sampling.top_p).any()):
-        top, tokens = probabilities.sort(-1, descending=True)
+    chosen = _pick(top, tokens, uniform, sampling.top_p)
+    is_wide = top.sum(-1) < sampling.top_p
+    if bool(is_wide.any()):
+        top, tokens = probabilities[is_wide].sort(-1, descending=True)
+        chosen[is_wide] = _pick(top, tokens, uniform[is_wide], sampling.top_p)
+    return chosen
+
+
+def _pick(top: torch.Tensor, tokens: torch.Tensor, uniform: torch.Tensor, top_p: float) -> torch.Tensor:
+    """From tokens and their probabilities, likeliest first: (rows, size), (rows, size), (rows,) -> (rows,)."""
     total = top.cumsum(-1)
     # The nucleus: every token before which less than top_p has been summed (Holtzman et al., arXiv 1904.09751).
-    total = torch.where(total - top < sampling.top_p, total, 0).cummax(-1).values
+    total = torch.where(total - top < top_p, total, 0).cummax(-1).values
     target = uniform[:, None] * total[:, -1:]
     at = torch.searchsorted(total, target, right=True).clamp(max=top.shape[-1] - 1)
     return tokens.gather(1, at)[:, 0]

@@ -12,13 +12,15 @@ import gc
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 import transformers
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from rerank.backends import (
     AnswerLogOdds,
@@ -43,6 +45,7 @@ _log = logging.getLogger(__name__)
 _CPU_BATCH_TOKENS = 2048
 _GPU_BATCH_TOKENS = 16384
 _GPU_BATCH_SAMPLES = 1024  # that grow together: a step costs about the same for one as for hundreds
+_GROUPED = "rerank_grouped_heads"  # the name under which transformers calls `_attend_grouped`
 _NUCLEUS_TRY = 1024  # tokens looked at first for the nucleus; sorting a whole vocabulary is slow on a CPU
 
 
@@ -164,8 +167,18 @@ class TransformersEngine:
             for place, request in enumerate(batch):
                 yield request, samples[place * num_samples : (place + 1) * num_samples]
 
-    @torch.inference_mode()
     def _sample(
+        self,
+        requests: Sequence[GenerationRequest],
+        prompts: Sequence[list[int]],
+        rows: Sequence[tuple[int, int]],
+        sampling: Sampling,
+    ) -> list[Sample]:
+        is_padded = len({len(prompts[place]) for place, _ in rows}) > 1
+        with torch.inference_mode(), _grouped_heads(self.model) if is_padded else nullcontext():
+            return self._drawn(requests, prompts, rows, sampling)
+
+    def _drawn(
         self,
         requests: Sequence[GenerationRequest],
         prompts: Sequence[list[int]],
@@ -321,6 +334,38 @@ def _is_full_attention(config: Any) -> bool:
     if kinds is not None:
         return set(kinds) == {"full_attention"}
     return getattr(config, "sliding_window", None) is None and not hasattr(config, "ssm_cfg")
+
+
+@contextmanager
+def _grouped_heads(model: Any) -> Iterator[None]:
+    """Lend a model an attention that reads a cache as it is: transformers copies a padded one for every query head."""
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    transformers.AttentionInterface.register(_GROUPED, _attend_grouped)
+    AttentionMaskInterface.register(_GROUPED, sdpa_mask)
+    before = model.config._attn_implementation
+    model.set_attn_implementation(_GROUPED)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def _attend_grouped(
+    module: Any,
+    query: torch.Tensor,  # (rows, query heads, tokens, head size)
+    key: torch.Tensor,  # (rows, key heads, keys, head size)
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **settings: Any,
+) -> tuple[torch.Tensor, None]:
+    rows, num_heads, num_tokens, size = query.shape
+    if num_tokens > 1 or key.shape[1] == num_heads or attention_mask is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+    # One new token a row: the query heads that share a key head stand where its tokens would.
+    shared = query.reshape(rows, key.shape[1], -1, size)
+    found = F.scaled_dot_product_attention(shared, key, value, attn_mask=attention_mask, scale=settings.get("scaling"))
+    return found.reshape(rows, num_heads, 1, size).transpose(1, 2).contiguous(), None
 
 
 def _uniform(sampling: Sampling, request_id: str, index: int) -> torch.Tensor:

@@ -428,8 +428,9 @@ def test_samples_of_many_requests_grow_together_and_are_the_same(engine, monkeyp
     settings = Sampling(max_tokens=16, temperature=1.0, top_p=0.9)
     alone = [engine.generate([request], 3, settings) for request in requests]
     expected = [found for each in alone for found in each]
-    for num_rows in (2, 7, 512):
+    for num_rows, num_prompt_tokens in ((2, 1 << 19), (7, 1 << 19), (512, 1 << 19), (512, 60)):
         monkeypatch.setattr(engine, "num_rows", num_rows)
+        monkeypatch.setattr("rerank.backends.hf._PADDED_PROMPT_TOKENS", num_prompt_tokens)
         found = list(engine.generate(iter(requests), 3, settings))
         assert [request for request, _ in found] == requests
         for (_, ours), (_, theirs) in zip(found, expected, strict=True):

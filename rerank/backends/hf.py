@@ -13,7 +13,6 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ _log = logging.getLogger(__name__)
 _CPU_BATCH_TOKENS = 2048
 _GPU_BATCH_TOKENS = 16384
 _GPU_BATCH_SAMPLES = 1024  # that grow together: a step costs about the same for one as for hundreds
+_PADDED_PROMPT_TOKENS = 1 << 19  # of a batch, shorter prompts as long as the longest
 _GROUPED = "rerank_grouped_heads"  # the name under which transformers calls `_attend_grouped`
 _NUCLEUS_TRY = 1024  # tokens looked at first for the nucleus; sorting a whole vocabulary is slow on a CPU
 
@@ -142,9 +142,9 @@ class TransformersEngine:
     ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
         """Each prompt is encoded once for all its samples; on a GPU the samples of several requests grow together."""
         num_rows = max(self.num_rows, num_samples)  # in a batch; halved when memory runs out, for good
-        waiting = iter(requests)
-        while batch := list(islice(waiting, num_rows // num_samples or 1)):
-            prompts = [self.encoder.encode_request(request, max_tokens=sampling.max_tokens) for request in batch]
+        encoded = ((each, self.encoder.encode_request(each, max_tokens=sampling.max_tokens)) for each in requests)
+        for together in _batches(encoded, max_requests=num_rows // num_samples or 1):
+            batch, prompts = zip(*together, strict=True)
             rows = [(place, index) for place in range(len(batch)) for index in range(num_samples)]
             samples: list[Sample] = []
             while len(samples) < len(rows):
@@ -326,6 +326,25 @@ def _model_errors(files: ModelFiles, what: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, ImportError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise ModelError(f"{files.name}: its {what} cannot be loaded from {files.folder} ({first_line})") from error
+
+
+def _batches(
+    encoded: Iterable[tuple[GenerationRequest, list[int]]], *, max_requests: int
+) -> Iterator[list[tuple[GenerationRequest, list[int]]]]:
+    """Requests with their prompts that are encoded as one batch, each prompt as long as the longest of them."""
+    batch: list[tuple[GenerationRequest, list[int]]] = []
+    longest = 0
+    for request, prompt in encoded:
+        longest = max(longest, len(prompt))
+        if batch and (len(batch) + 1) * longest > _PADDED_PROMPT_TOKENS:
+            yield batch
+            batch, longest = [], len(prompt)
+        batch.append((request, prompt))
+        if len(batch) == max_requests:
+            yield batch
+            batch, longest = [], 0
+    if batch:
+        yield batch
 
 
 def _is_full_attention(config: Any) -> bool:

@@ -177,7 +177,7 @@ def test_classes_and_grades_from_log_odds_of_two(fake_judge) -> None:
     # Log-odds of the first answer against each other one.
     judge = fake_judge([-2.0, 1.0, *[-5.0, 0.0, 0.0, 0.0]])
     [[which], [how]] = LogitRater(judge, "pairwise").answer([[Ask(three)], [Ask(grade)]])
-    assert figures._class(three, which) == "b"
+    assert figures.named_class(three, which) == "b"
     assert sum(2.718281828**value for value in which.values) == pytest.approx(1)
     # exp(5) against four ones: nearly all of the weight is on grade 2.
     assert figures.grade(how) == pytest.approx((1 + 2 * 148.413 + 3 + 4 + 5) / (148.413 + 4), abs=1e-3)

@@ -37,17 +37,31 @@ def balanced_accuracy(
     """The mean over the classes that occur of the share of each that was recognised; what is None was not."""
     if not wanted:
         return None
-    right = np.array([want == give for want, give in zip(wanted, given, strict=True)], dtype=float)
-    is_class = np.array([[want == name for name in sorted(set(wanted))] for want in wanted], dtype=float)
+    right = np.array([[want == give for want, give in zip(wanted, given, strict=True)]], dtype=float)
+    [found] = resampled_recalls(right, wanted, groups, seed=seed)
+    return _estimate(found[0], found[1:])
 
-    def recall(weights: np.ndarray) -> np.ndarray:
-        """(resamples, cases) to (resamples,); a class that a resample lacks is left out of its mean."""
-        size = weights @ is_class
-        hit = weights @ (is_class * right[:, None])
-        shares = np.divide(hit, size, out=np.full_like(hit, np.nan), where=size > 0)
-        return np.asarray(np.nanmean(shares, axis=1))
 
-    return _estimate(recall(np.ones((1, len(right))))[0], recall(_resampled(groups, NUM_RESAMPLES, seed)))
+def resampled_means(columns: np.ndarray, groups: Sequence[str], *, seed: int = 0) -> np.ndarray:
+    """Means of several judges' columns, and of their resamples: (judges, cases) -> (judges, 1 + resamples).
+
+    All judges meet the same resamples, so that differences between them can be taken.
+    """
+    weights = _with_all(groups, seed)
+    return np.asarray(columns @ weights.T / weights.sum(axis=1))
+
+
+def resampled_recalls(right: np.ndarray, wanted: Sequence[str], groups: Sequence[str], *, seed: int = 0) -> np.ndarray:
+    """Balanced accuracy as `resampled_means` gives means: the mean over classes of the share of each that is right."""
+    weights = _with_all(groups, seed)
+    recalls = []
+    for name in sorted(set(wanted)):
+        is_class = np.array([want == name for want in wanted], dtype=float)
+        size = weights @ is_class  # (1 + resamples,)
+        hit = (right * is_class) @ weights.T  # (judges, 1 + resamples)
+        # A class that a resample lacks is left out of its mean.
+        recalls.append(np.divide(hit, size, out=np.full_like(hit, np.nan), where=size > 0))
+    return np.asarray(np.nanmean(np.array(recalls), axis=0))
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -168,6 +182,12 @@ def _resampled(groups: Sequence[str], num_resamples: int, seed: int) -> np.ndarr
     shares = np.full(len(names), 1 / len(names))
     counts = np.random.default_rng(seed).multinomial(len(names), shares, size=num_resamples).astype(np.float32)
     return np.asarray(counts[:, place])
+
+
+def _with_all(groups: Sequence[str], seed: int) -> np.ndarray:
+    """The cases themselves, then their resamples: (1 + resamples, cases)."""
+    weights = _resampled(groups, NUM_RESAMPLES, seed)
+    return np.concatenate([np.ones_like(weights[:1]), weights])
 
 
 def _estimate(value: float, samples: np.ndarray) -> Estimate:

@@ -200,7 +200,7 @@ def _grades(name: str, rows: Judged, seed: int) -> SetFigures:
 
 def _classes(name: str, rows: Judged, seed: int) -> SetFigures:
     wanted = [str(case.label) for case, _ in rows]
-    given = [_class(case, answers["ab"]) for case, answers in rows]
+    given = [named_class(case, answers["ab"]) for case, answers in rows]
     groups = [case.group for case, _ in rows]
     is_answered = any(give is not None for give in given)  # longest and shortest know no classes
     balanced = agreement.balanced_accuracy(wanted, given, groups, seed=seed) if is_answered else None
@@ -224,7 +224,8 @@ _BY_KIND: dict[str, Callable[[str, Judged, int], SetFigures]] = {
 }
 
 
-def _class(case: Case, answer: Answer) -> str | None:
+def named_class(case: Case, answer: Answer) -> str | None:
+    """The likeliest class; None without an answer."""
     if answer.values is None:
         return None
     return case.classes[max(range(len(answer.values)), key=answer.values.__getitem__)]

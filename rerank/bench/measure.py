@@ -125,7 +125,7 @@ def answer_all(
         finally:
             opened.close()
     for case in cases:
-        yield case, {ask.variant: _answer(journal[case.key, ask.variant]) for ask in asked[case.key]}
+        yield case, {ask.variant: answer_of(journal[case.key, ask.variant]) for ask in asked[case.key]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,8 @@ def _row(ask: Ask, answer: Answer) -> Row:
     return row | {"num_tokens": usage["num_tokens"]}
 
 
-def _answer(row: Row) -> Answer:
+def answer_of(row: Row) -> Answer:
+    """A row of answers.jsonl."""
     values: Iterable[float] | None = row["values"]
     return Answer(
         None if values is None else tuple(values),

@@ -347,7 +347,7 @@ def test_reward_bench_2_scores_ties_apart() -> None:
 
 
 def test_the_twelve_benchmarks_of_flame() -> None:
-    assert (len(hub.FLAME), len(hub.ON_HUB)) == (12, 6)
+    assert (len(hub.FLAME), len(hub.ON_HUB)) == (12, 8)
     for name, benchmark in hub.BENCHMARKS.items():
         assert bool(benchmark.path) != bool(benchmark.repository), name
 
@@ -376,6 +376,20 @@ HUB_ROWS = [
         1,
         "pairwise",
     ),
+    (
+        "lfqa-eval",
+        {"question": "q", "answer_a": "a", "answer_b": "b", "answer_a_type": "human", "answer_b_type": "gpt"}
+        | {"overall_preference": 1},
+        1,
+        "pairwise",
+    ),
+    (
+        "lit-trans",
+        {"source": "s", "source_lang": "en", "target_lang": "pl", "text1": "x", "text2": "y", "choice": "text2"}
+        | {"text1_tag": "sent", "text2_tag": "para"},
+        1,
+        "pairwise",
+    ),
 ]
 
 
@@ -389,7 +403,7 @@ def test_hub_rows_become_cases(name: str, row: dict, size: int, kind: str) -> No
         hub.converted(name, [gone])
     if name == "hhh":
         assert cases[0].responses["AB".index(cases[0].label)] == "b"
-    if name == "alpaca-farm":
+    if name in ("alpaca-farm", "lfqa-eval", "lit-trans"):
         assert cases[0].label == "B"
 
 
@@ -411,9 +425,20 @@ def test_every_config_of_a_hub_set_is_loaded(monkeypatch: pytest.MonkeyPatch) ->
         hub.hub_cases("hhh")
 
 
+def test_files_of_a_repository_are_read_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Through `datasets` itself, from a file in place of the address."""
+    row = {"question": "q", "answer_a": "a", "answer_b": "b", "answer_a_type": "human", "answer_b_type": "gpt"}
+    rows = [row | {"overall_preference": preference} for preference in (-1, 0, 1)]
+    write_rows(tmp_path / "pairs.jsonl", rows)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    here = replace(hub.BENCHMARKS["lfqa-eval"], files=(str(tmp_path / "pairs.jsonl"),))
+    monkeypatch.setattr(hub, "BENCHMARKS", {"lfqa-eval": here})
+    assert [case.label for case in hub.hub_cases("lfqa-eval")] == ["A", "tie", "B"]
+
+
 def test_what_is_not_on_the_hub_says_where_it_is() -> None:
-    with pytest.raises(MissingError, match=r"github\.com/carriex/lfqa_eval"):
-        hub.hub_cases("lfqa-eval")
+    with pytest.raises(MissingError, match=r"github\.com/martiansideofthemoon/rankgen"):
+        hub.hub_cases("rank-gen")
     with pytest.raises(SettingError, match="by name there are reward-bench, llm-aggrefact"):
         hub.hub_cases("no-such-set")
 

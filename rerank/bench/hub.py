@@ -2,9 +2,10 @@
 
     cases = hub_cases("reward-bench")
 
-Six are on the Hugging Face hub and read through `datasets`, on a host that reaches it. The others live in their
-authors' repositories in forms of their own: `hub_cases` says where; written as judgment rows (see `cases`), they are
-measured like any file. Converters are pure, and expect the fields that the sets' cards name.
+Six are on the Hugging Face hub and two are JSON files of their authors' repositories; `datasets` reads both, on a host
+that reaches them. The other four live in repositories in forms of their own: `hub_cases` says where; written as
+judgment rows (see `cases`), they are measured like any file. Converters are pure, and expect the fields that the sets'
+cards name.
 
 None of these may be trained on; `rerank.training.registry.HELD_OUT` names those that the mixture could meet. FLAMe's
 one held-in benchmark is HelpSteer, of which the validation rows are measured: train only on its train rows.
@@ -22,14 +23,19 @@ Converter = Callable[[str, Iterable[Row]], Iterator[Case]]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Where a benchmark is. Without a hub path, `repository` is where its authors keep it."""
+    """Where a benchmark is. Without a path, `repository` is where its authors keep it."""
 
-    path: str | None
+    path: str | None  # on the hub, or `json` for `files`
     split: str = "test"
     configs: tuple[str | None, ...] = (None,)
     convert: Converter = field(default=lambda _name, _rows: iter(()))
     repository: str = ""
     what: str = ""
+    files: tuple[str, ...] = ()  # JSON at these addresses, at a fixed commit
+
+    @property
+    def place(self) -> str:
+        return self.files[0] if self.files else str(self.path)
 
 
 def hub_cases(name: str) -> list[Case]:
@@ -47,11 +53,12 @@ def hub_cases(name: str) -> list[Case]:
     except ImportError as error:
         raise MissingError(f"{name}: datasets is not installed; pip install 'rerank[train]'") from error
     cases: list[Case] = []
+    files = {"data_files": list(benchmark.files)} if benchmark.files else {}
     for config in benchmark.configs:
         try:
-            rows = datasets.load_dataset(benchmark.path, config, split=benchmark.split)
+            rows = datasets.load_dataset(benchmark.path, config, split=benchmark.split, **files)
         except Exception as error:  # the library raises its own, the network's and the file system's errors
-            raise MissingError(f"{name}: {benchmark.path} cannot be loaded ({error.__class__.__name__})") from error
+            raise MissingError(f"{name}: {benchmark.place} cannot be loaded ({error.__class__.__name__})") from error
         cases += converted(name, ({**row, "_config": config} for row in rows))
     return cases
 
@@ -62,7 +69,7 @@ def converted(name: str, rows: Iterable[Row]) -> list[Case]:
         return list(BENCHMARKS[name].convert(name, rows))
     except KeyError as error:
         raise InputError(
-            f"{BENCHMARKS[name].path} has no field {error} any more; its converter wants mending"
+            f"{BENCHMARKS[name].place} has no field {error} any more; its converter wants mending"
         ) from error
 
 
@@ -155,6 +162,36 @@ def _alpaca_farm(name: str, rows: Iterable[Row]) -> Iterator[Case]:
         )
 
 
+def _lfqa(name: str, rows: Iterable[Row]) -> Iterator[Case]:
+    for row in rows:
+        yield Case(
+            name,
+            "pairwise",
+            "helpfulness",
+            "Which answer is better on the whole?",
+            (("question", row["question"]),),
+            (row["answer_a"], row["answer_b"]),
+            {-1: "A", 0: "tie", 1: "B"}[row["overall_preference"]],
+            models=(row["answer_a_type"], row["answer_b_type"]),
+        )
+
+
+def _literary(name: str, rows: Iterable[Row]) -> Iterator[Case]:
+    for row in rows:
+        languages = f"{row['source_lang']} to {row['target_lang']}"
+        yield Case(
+            name,
+            "pairwise",
+            "translation",
+            "Which translation is better?",
+            (("languages", languages), ("source", row["source"])),
+            (row["text1"], row["text2"]),
+            "A" if row["choice"] == "text1" else "B",
+            subset=languages,
+            models=(row["text1_tag"], row["text2_tag"]),
+        )
+
+
 BENCHMARKS: Mapping[str, Benchmark] = {
     "reward-bench": Benchmark("allenai/reward-bench", "filtered", convert=_reward_bench),
     "llm-aggrefact": Benchmark("lytang/LLM-AggreFact", "test", convert=_aggrefact),
@@ -176,9 +213,23 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         None, repository="github.com/martiansideofthemoon/ai-detection-paraphrases", what="which paraphrase keeps more"
     ),
     "lit-trans": Benchmark(
-        None, repository="github.com/marzenakrp/LiteraryTranslation", what="which translation of a novel is better"
+        "json",
+        "train",
+        convert=_literary,
+        files=(
+            "https://github.com/marzenakrp/LiteraryTranslation/raw/9067588a34ca3fac24dfcd62e75921098b5e8382/"
+            "annotations/default_format_v1/all_annotations_v1.json",
+        ),
     ),
-    "lfqa-eval": Benchmark(None, repository="github.com/carriex/lfqa_eval", what="which long answer experts prefer"),
+    "lfqa-eval": Benchmark(
+        "json",
+        "train",
+        convert=_lfqa,
+        files=(
+            "https://github.com/carriex/lfqa_eval/raw/5202745be28c1574c79c18c95143a797567eded9/"
+            "preference_data/experts_pairwise_human_preferences.jsonl",
+        ),
+    ),
     "help-steer": Benchmark("nvidia/HelpSteer", "validation", convert=_helpsteer),
     "reward-bench-2": Benchmark("allenai/reward-bench-2", "test", convert=_reward_bench_2),
 }

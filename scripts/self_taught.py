@@ -8,8 +8,9 @@
         --samples samples.jsonl --modified modified.jsonl --out RUN # pairs as in the paper, the worse one not verified
 
 The same command again goes on where a killed one stopped. OUT/seedN/roundR holds what judge R wrote (round 0 is the
-seed model) and, from round 1 on, its training in train/; OUT/rounds.json and rounds.md have the figures: how often a
-judgment agrees with execution, by majority vote and in both orders, and how often the judge picks a right program.
+seed model) and, from round 1 on, its training in train/. OUT/rounds.json, rounds.md and rounds.png have the figures:
+how often a judgment agrees with execution, by majority vote and in both orders, and how often the judge picks a right
+program. Small seed models write many bare verdicts: see --min-words.
 HumanEval is for later: `rerank run --mode reasoning --autorater BASE+OUT/seed0/round3/train/scorer`.
 """
 
@@ -122,7 +123,9 @@ def main(
             (out / "rounds.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
             (out / "rounds.md").write_text(f"```\n{self_taught.table(found)}```\n", encoding="utf-8")
     # From the file: what is shown is what is kept, tuples and all.
-    print(self_taught.table(json.loads((out / "rounds.json").read_text(encoding="utf-8"))), end="")
+    made_rounds = json.loads((out / "rounds.json").read_text(encoding="utf-8"))
+    self_taught.plot({"verified" if not unverified else "not verified": made_rounds}, out / "rounds.png")
+    print(self_taught.table(made_rounds), end="")
 
 
 def _run(first: JudgeWork, settings: Any, folder: Path, base_name: str, rounds: int, dpo: bool, min_words: int) -> Any:

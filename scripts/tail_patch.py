@@ -18,7 +18,7 @@ Stages, each skipped where it is done, so that the same command goes on where a 
     effects.md    every task's effect, rating, bundles and weight; weights.json
     opt/          trained from the base on the re-weighted mixture
     compare.md    with --against proportional or equal: the same training on those weights, and how many examples each
-                  takes to reach the other's last figure
+                  takes to reach the other's last figure; the curves are in compare.png
 
 Dev alone is looked at. Rules and weights are options; their defaults are the paper's, where it gives numbers.
 """
@@ -170,6 +170,7 @@ def main(
     curves = {name: tail_patch.curve(weighted(name, schemes[name])) for name in ("opt", *(against or []))}
     compared = tail_patch.comparison(curves)
     (out / "compare.md").write_text(f"```\n{compared}```\n", encoding="utf-8")
+    tail_patch.plot(curves, out / "compare.png")
     print(compared)
 
 

@@ -16,7 +16,7 @@ The settings of the paper: 15 judgments a pair at temperature 0.7 and top-p 0.9,
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -374,6 +374,32 @@ def table(rounds: Sequence[Row]) -> str:
                     parts.append(f"{what} {mean:.1f} ({min(values):.1f} to {max(values):.1f})")
             lines.append(f"  round {number}: {', '.join(parts)}")
     return "\n".join(lines) + "\n"
+
+
+def plot(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
+    """Agreement with execution and picks by round: a line a run, the mean over its seeds, and a dot a seed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = {
+        "judgments that agree with execution": lambda row: row["dev"]["right"],
+        "majority that agrees": lambda row: row["dev"]["majority"],
+        "picks that are right": lambda row: row["picks"]["pick_rate"],
+    }
+    for axes, (title, read) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for name, rounds in runs.items():
+            values: dict[int, list[float]] = {}
+            for row in rounds:
+                if (estimate := read(row)) is not None:
+                    values.setdefault(row["number"], []).append(100 * estimate["value"])
+            numbers = sorted(values)
+            [line] = axes.plot(numbers, [sum(values[n]) / len(values[n]) for n in numbers], label=name)
+            dots = [(number, value) for number in numbers for value in values[number]]
+            axes.scatter(*zip(*dots, strict=True), s=12, color=line.get_color())
+        axes.set(title=title, xlabel="round", ylabel="per cent")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+    figure.savefig(path, dpi=120)
 
 
 def _learnt(pair: ProgramPair, order: str, text: str) -> Row:

@@ -355,6 +355,25 @@ def comparison(curves: Mapping[str, Curve]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def plot(curves: Mapping[str, Curve], path: Path) -> None:
+    """The mean over the categories, and code alone, against examples shown; one line a weighting."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    both = figure.subplots(1, 2)
+    for name, points in curves.items():
+        known = [(examples, found) for examples, found in points if found]
+        examples = [each for each, _ in known]
+        means = [100 * sum(found.values()) / len(found) for _, found in known]
+        both[0].plot(examples, means, marker="o", markersize=3, label=name)
+        code = [(each, 100 * found["code"]) for each, found in known if "code" in found]
+        both[1].plot(*zip(*code, strict=True), marker="o", markersize=3, label=name)
+    for axes, title in zip(both, ("mean of the categories", "code"), strict=True):
+        axes.set(title=f"dev, {title}", xlabel="examples shown", ylabel="per cent")
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
 def examples_to_reach(curve: Sequence[tuple[float, float]], target: float) -> float | None:
     """The number of examples at which a curve of (examples, score) first is at `target`; None where it never is.
 

@@ -299,6 +299,7 @@ def test_all_rounds_from_one_command(base: Path, labels: Path, tmp_path: Path, w
     result = run("self_taught", *given)
     assert result.exit_code == 0, result.output + str(result.exception)
     rounds = json.loads((tmp_path / "run" / "rounds.json").read_text())
+    assert (tmp_path / "run" / "rounds.png").read_bytes().startswith(b"\x89PNG")
     assert [row["number"] for row in rounds] == [0, 1, 2, 3]
     assert [row["num_sampled"] for row in rounds] == [0, 96, 96, 96]
     assert rounds[1]["dev"]["right"]["value"] > rounds[0]["dev"]["right"]["value"]

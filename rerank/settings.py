@@ -64,6 +64,11 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         if self.num_votes > 1 and self.mode != "reasoning":
             raise SettingError(f"--votes {self.num_votes}: only --mode reasoning samples; logits always say the same")
+        if self.tournament.startswith("top-") and self.mode not in ("pointwise", "encoded-once"):
+            raise SettingError(
+                f"--tournament {self.tournament}: takes the best by pointwise score, and --mode {self.mode} gives none; "
+                "take --mode encoded-once, or another tournament"
+            )
 
     @property
     def needs_model(self) -> bool:

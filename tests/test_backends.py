@@ -313,17 +313,17 @@ def test_the_tiles_of_verdicts_are_those_of_their_mask(engine):
     )
     pairs = [np.array([p for p in ALL_PAIRS if max(p) < n]) for n in (4, 3, 2)]
     each = [(number, table) for number, table in enumerate(pairs)]
-    verdicts = block_mask.verdict_pack(packed.memory, each, question=range(11), num_tokens=256)
-    mask = verdicts.flex_mask()
-    allowed = verdicts.allowed(slice(None), slice(None))  # (256, 1024 + 256)
-    some = allowed.unfold(0, 128, 128).unfold(1, 128, 128).any(dim=(2, 3))  # (2, 10)
+    verdicts = block_mask.ask([packed.kept], each, question=range(11), num_tokens=256, num_kept=2048, attention="flex")
+    mask = verdicts.mask.tiles()
+    query, key = torch.meshgrid(torch.arange(256), torch.arange(2304), indexing="ij")
+    allowed = mask.mask_mod(0, 0, query, key)
+    some = allowed.unfold(0, 128, 128).unfold(1, 128, 128).any(dim=(2, 3))  # (2, 18)
     assert 0 < int(some.sum()) < some.numel()
     for row in range(2):
         found = set(mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].tolist())
         assert found >= set(some[row].nonzero()[:, 0].tolist())
-    assert int(mask.kv_num_blocks[0, 0, 0]) < some.shape[1] / 2  # the first row is about one problem
-    query, key = torch.meshgrid(torch.arange(256), torch.arange(1280), indexing="ij")
-    assert torch.equal(mask.mask_mod(0, 0, query, key), allowed)
+    assert int(mask.kv_num_blocks[0, 0, 0]) < 10 / 2  # the first row is about one problem
+    assert not allowed[:, 1024:2048].any()  # the memory's padding
 
 
 def test_the_caller_chooses_pairs_by_the_points(engine):

@@ -301,6 +301,36 @@ def test_flex_attention_plays_the_same_contests(tiny_model):
         assert values == pytest.approx([answer.log_odds for answer in other], abs=TOLERANCE)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_memory_that_runs_out_among_queued_passes_loses_nothing(tiny_model, monkeypatch):
+    """A question about pairs fails while a later pack is being read: all are answered, in order, in smaller passes."""
+    import torch
+
+    from rerank.backends import block_mask
+    from rerank.backends.hf import TransformersEngine
+
+    options = EngineOptions(dtype="float32", device="cpu", max_batch_tokens=512, attention="flex")
+    engine = TransformersEngine(weights.resolve(str(tiny_model)), options)
+    sizes = (4, 1, 3, 2, 4, 4, 2, 3, 4, 4)
+    asked = [Contest(POINTWISE[:n], lambda _, n=n: [p for p in ALL_PAIRS if max(p) < n]) for n in sizes]
+    expected = list(engine.contest_log_odds(asked))
+    whole, passes = block_mask.hidden_states, []
+
+    def starved(model, packed):
+        passes.append(packed.memory is not None)
+        if passes.count(True) == 2 and passes[-1] and packed.num_tokens > 128:
+            raise torch.OutOfMemoryError(CUDA)
+        return whole(model, packed)
+
+    monkeypatch.setattr(block_mask, "hidden_states", starved)
+    for one, other in zip(engine.contest_log_odds(asked), expected, strict=True):
+        assert one.pairs == other.pairs
+        assert one.verdicts == pytest.approx(other.verdicts, abs=TOLERANCE)
+    assert engine.judge._max_tokens == 256
+    first_question = passes.index(True)
+    assert first_question > 4  # a pack more than a window had been read by then
+
+
 def test_the_tiles_of_verdicts_are_those_of_their_mask(engine):
     import numpy as np
     import torch

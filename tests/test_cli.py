@@ -102,7 +102,7 @@ def test_a_tournament_of_the_best_needs_scores(problems, candidates, mode):
     given = ("--mode", mode, "--tournament", "top-2")
     result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
     assert result.exit_code == 2
-    assert f"--tournament top-2: takes the best by pointwise score, and --mode {mode} gives none" in result.output
+    assert f"--tournament top-2: starts from the best by pointwise score, and --mode {mode} gives none" in result.output
 
 
 @pytest.mark.parametrize("mode", ["pointwise", "pairwise"])

@@ -231,19 +231,19 @@ def pack(
         found = np.full((2, size), -1, np.int32)
         for number, first, second in joined:
             found[:, begins[number] : stops[number]] = [[stops[first] - 1], [stops[second] - 1]]
-        paths = (torch.from_numpy(found[0]).to(device), torch.from_numpy(found[1]).to(device))
+        paths = (moved(found[0], device), moved(found[1], device))
 
     def last_tokens(base: int, chosen: Sequence[int] | Sequence[tuple[int, int]]) -> np.ndarray:
         return stops[np.array(chosen, dtype=np.int64) + base] - 1
 
     runs = [(int(begins[b]), int(stops[e - 1])) for b, e in pairwise(bases) if e > b]
     packed = Pack(
-        input_ids=torch.from_numpy(ids)[None].to(device),
-        position_ids=torch.from_numpy(positions)[None].to(device),
-        mask=Mask(torch.from_numpy(until).to(device), torch.arange(size, dtype=torch.int32, device=device), paths),
+        input_ids=moved(ids, device)[None],
+        position_ids=moved(positions, device)[None],
+        mask=Mask(moved(until, device), torch.arange(size, dtype=torch.int32, device=device), paths),
         spans=tuple(_rows([*runs, (used, size)])),
-        ends=tuple(_moved(last_tokens(b, each.ends), device) for each, b in zip(layouts, bases, strict=False)),
-        verdicts=tuple(_moved(last_tokens(b, each.verdicts), device) for each, b in zip(layouts, bases, strict=False)),
+        ends=tuple(moved(last_tokens(b, each.ends), device) for each, b in zip(layouts, bases, strict=False)),
+        verdicts=tuple(moved(last_tokens(b, each.verdicts), device) for each, b in zip(layouts, bases, strict=False)),
         firsts=tuple(tuple(begins[b:e].tolist()) for b, e in pairwise(bases)),
         attention=attention,
     )
@@ -294,14 +294,14 @@ def ask(
         spans.append(Span(own, (runs[number], slice(num_memory + own.start, num_memory + own.stop))))
         done = own.stop
     spans += _rows([(used, size)], before=num_memory)
-    first, second = (_moved(path, device) for path in paths)
+    first, second = (moved(path, device) for path in paths)
     seen_until = [part.until + int(offset) for part, offset in zip(kept, offsets, strict=False)]
     seen_until.append(torch.zeros(num_memory - int(offsets[-1]), dtype=torch.int32, device=device))  # by nobody
     return Pack(
-        _moved(ids, device)[None],
-        _moved(positions, device)[None],
+        moved(ids, device)[None],
+        moved(positions, device)[None],
         Mask(
-            torch.cat([*seen_until, _moved(until, device)]),
+            torch.cat([*seen_until, moved(until, device)]),
             torch.arange(num_memory, num_memory + size, dtype=torch.int32, device=device),
             (first, second),
         ),
@@ -336,12 +336,13 @@ def load(base: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
 @contextmanager
 def running_packs(model: Any) -> Iterator[None]:
     """Lend the attention that runs packs to a model that was loaded with another, for a while."""
+    # The layers read it here; set_attn_implementation walks all modules each time.
     before = model.config._attn_implementation
-    model.set_attn_implementation(IMPLEMENTATION)
+    model.config._attn_implementation = IMPLEMENTATION
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        model.config._attn_implementation = before
 
 
 def hidden_states(model: Any, packed: Pack) -> torch.Tensor:
@@ -432,8 +433,10 @@ def _rows(runs: Sequence[tuple[int, int]], *, before: int = 0) -> Iterator[Span]
             yield Span(slice(first, last), (slice(before + start, before + last),))
 
 
-def _moved(values: np.ndarray, device: torch.device | str) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
+def moved(values: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """An array on the device, from pinned memory: from any other the host would wait for all work queued there."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if torch.device(device).type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 @cache

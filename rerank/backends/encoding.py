@@ -8,6 +8,7 @@ Text of a judgment can't forge the template's control tokens: `<|im_end|>` in a 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from rerank.backends import GenerationRequest
@@ -109,7 +110,7 @@ class PromptEncoder:
         if length > room:
             segments = _cut_middles(segments, room, mark=self(_CUT_MARK))
             num_cut = length - sum(map(len, segments))
-        tokens = (*before, *(token for segment in segments for token in segment), *after)
+        tokens = tuple(chain(before, *segments, after))
         return EncodedPrompt(tokens, len(segments[-1]) + len(after), num_cut)
 
     def encode_request(self, request: GenerationRequest, *, max_tokens: int) -> list[int]:

@@ -333,10 +333,11 @@ class PackedJudge:
         `answer_ids` has an entry a state, or one for all.
         """
         columns = sorted({token for ids in answer_ids for token in ids})
-        logits = block_mask.answer_logits(self._model, states, torch.tensor(columns, device=states.device))
+        device = states.device
+        logits = block_mask.answer_logits(self._model, states, block_mask.moved(np.array(columns, np.int64), device))
         place = {token: at for at, token in enumerate(columns)}
         sides = np.array([[place[token] for token in ids] for ids in answer_ids], dtype=np.int64)
-        first, second = logits.gather(1, torch.from_numpy(sides).to(states.device).expand(len(states), 2)).unbind(dim=1)
+        first, second = logits.gather(1, block_mask.moved(sides, device).expand(len(states), 2)).unbind(dim=1)
         return first - second
 
 

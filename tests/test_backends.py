@@ -357,12 +357,16 @@ def test_the_tiles_of_verdicts_are_those_of_their_mask(engine):
 
 
 def test_the_caller_chooses_pairs_by_the_points(engine):
+    from rerank.backends import layouts
+
     seen = []
     [found] = engine.contest_log_odds([Contest(POINTWISE, lambda points: seen.append(points) or [(2, 0)])])
     assert seen == [[answer.log_odds for answer in found.points]]
     whole = contest(engine)
     assert found.verdicts == pytest.approx([whole.verdicts[ALL_PAIRS.index((2, 0))]], abs=TOLERANCE)
-    assert found.num_verdict_tokens == len(engine.encoder(prompts.VERDICT))
+    layout = layouts.linked(engine.encoder, [engine.encoder.encode(prompt) for prompt in POINTWISE])
+    computed = sum(answer.num_tokens for answer in found.points) + found.num_verdict_tokens
+    assert computed == layout.num_tokens + len(engine.encoder(prompts.VERDICT))
 
 
 def test_contests_of_none_and_one(engine):

@@ -47,6 +47,11 @@ class _Group:
     def num_tokens(self) -> int:
         return sum(layout.num_tokens for _, layout in self.parts)
 
+    @property
+    def num_link_tokens(self) -> int:
+        """Tokens of the layout that no prompt pays for."""
+        return self.num_tokens - sum(sum(part.num_new) for part, _ in self.parts)
+
     def answers(self, log_odds: Iterator[float]) -> list[AnswerLogOdds]:
         """The next of `log_odds`, in the order of the parts' members, as answers in the order of the prompts."""
         found: dict[int, AnswerLogOdds] = {}
@@ -272,8 +277,8 @@ class PackedJudge:
                     verdicts[at][where] = values.wait()[done : done + len(where)]
                     done += len(where)
             return [
-                ContestLogOdds(own, asked, found.tolist(), num_tokens * len(asked))
-                for own, asked, found in zip(points, pairs, verdicts, strict=True)
+                ContestLogOdds(own, asked, found.tolist(), group.num_link_tokens + num_tokens * len(asked))
+                for own, asked, found, group in zip(points, pairs, verdicts, groups, strict=True)
             ]
 
         return collect

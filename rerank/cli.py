@@ -49,6 +49,7 @@ class TournamentName(StrEnum):
     swiss = "swiss"
     top_2 = "top-2"
     top_4 = "top-4"
+    near_ties = "near-ties"
 
 
 class Aggregation(StrEnum):

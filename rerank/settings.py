@@ -9,6 +9,7 @@ from rerank.evidence.agreement import AGREEMENTS
 
 # Autoraters by name that need no model; the posterior takes a model's scores where there are some.
 MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, "posterior", "posterior+guard")
+NEEDS_SCORES = ("top-2", "top-4", "near-ties")  # tournaments that play among the best by pointwise score
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ class ScoreSettings:
     def __post_init__(self) -> None:
         if self.num_votes > 1 and self.mode != "reasoning":
             raise SettingError(f"--votes {self.num_votes}: only --mode reasoning samples; logits always say the same")
+        if self.tournament in NEEDS_SCORES and self.mode not in ("pointwise", "encoded-once"):
+            raise SettingError(
+                f"--tournament {self.tournament}: starts from the best by pointwise score, and --mode {self.mode} "
+                "gives none; take --mode encoded-once"
+            )
 
     @property
     def needs_model(self) -> bool:

@@ -11,7 +11,8 @@ not matter. Seedings and ties are settled by a hash of (seed, task_id, key), or 
 judgments, higher is better) and then the hash. A comparison without a verdict is a tie.
 
 Comparisons spent for N programs, both orders counted: round-robin N(N-1); knockout 2(N-1); Swiss at most
-N * ceil(log2 N); top-k a round-robin among the k best seeds, k(k-1).
+N * ceil(log2 N); top-k a round-robin among the k best seeds, k(k-1); near-ties the same among those that the best
+seed leads by little, none where it leads by more.
 """
 
 import math
@@ -140,9 +141,27 @@ def top(
     scores: Mapping[str, float | None] | None = None,
 ) -> Progress:
     """Every pair of the `count` best seeds; the others keep their places below them. Wants `scores`."""
+    return _play_best(seeding(keys, task_id=task_id, seed=seed, scores=scores), count, comparisons)
+
+
+def near_ties(
+    margin: float,
+    limit: int,
+    keys: Collection[str],
+    comparisons: Iterable[Comparison],
+    *,
+    task_id: str,
+    seed: int,
+    scores: Mapping[str, float | None] | None = None,
+) -> Progress:
+    """Every pair of the seeds within `margin` (log-odds) of the best, `limit` at most. Wants `scores`.
+
+    A comparison is spent where the pointwise scores leave doubt, and none where one program stands clear.
+    """
     seeds = seeding(keys, task_id=task_id, seed=seed, scores=scores)
-    tiers = {key: -max(0, position - count + 1) for position, key in enumerate(seeds)}
-    return _play_all(seeds[:count], comparisons, tiers)
+    known = [(scores or {}).get(key) for key in seeds[:limit]]
+    near = [score for score in known if score is not None and known[0] is not None and score >= known[0] - margin]
+    return _play_best(seeds, len(near), comparisons)
 
 
 TOURNAMENTS: dict[str, Tournament] = {
@@ -151,6 +170,7 @@ TOURNAMENTS: dict[str, Tournament] = {
     "swiss": swiss,
     "top-2": partial(top, 2),
     "top-4": partial(top, 4),
+    "near-ties": partial(near_ties, 0.25, 6),  # chosen on dev: results/tournament
 }
 
 
@@ -170,6 +190,12 @@ def _play_all(players: Sequence[str], comparisons: Iterable[Comparison], tiers: 
             yield [_pair(a, b) for position, a in enumerate(players) for b in players[position + 1 :]]
 
     return _play(rounds, comparisons, tiers)
+
+
+def _play_best(seeds: Sequence[str], count: int, comparisons: Iterable[Comparison]) -> Progress:
+    """One round of every pair of the `count` best seeds; the others keep their places below them."""
+    tiers = {key: -max(0, position - count + 1) for position, key in enumerate(seeds)}
+    return _play_all(seeds[:count], comparisons, tiers)
 
 
 def _play(

@@ -11,7 +11,8 @@
 Every run is a round-robin in both orders among N programs of each problem: the shipped candidates, topped up to N by
 variants with another last line, of as many problems as --max-comparisons allows (joint-plain plays an eighth of that,
 encoded-once ten times as many, which neither changes the rate). Each method runs once to get warm, then --rounds times;
-medians. Weights decide no speed, so any base model will do; --shape takes random ones.
+medians; a PNG shows seconds a problem as N grows. Weights decide no speed, so any base model will do; --shape takes
+random ones.
 
 Utilisation is useful floating-point operations over what a large matrix product reaches here: two a weight (embeddings
 left out) and token computed, padding left out, attention left out. For encoded-once also of the reading pass alone.
@@ -21,8 +22,9 @@ import json
 import platform
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,10 +33,9 @@ import torch
 import transformers
 import typer
 
-from rerank import prompts, shipped
+from rerank import prompts, shipped, weights
 from rerank.backends import Contest, EngineOptions, Usage, open_engine
 from rerank.backends.encoding import PromptEncoder
-from rerank.backends.packed_judge import PackedJudge
 from rerank.candidates import by_problem, read_candidates
 from rerank.errors import SettingError, one_line
 from rerank.problems import load_problems
@@ -188,8 +189,8 @@ def matrix_rate() -> float:
     return 2 * size**3 / statistics.median(seconds)
 
 
-def random_engine(shape: str, tokenizer: str) -> Any:
-    """A judge of this shape with random weights; its tokenizer is that of a named model."""
+def random_model(shape: str, tokenizer: str, folder: Path) -> str:
+    """A folder with random weights of a shape, and a named model's tokenizer."""
     hidden, layers, heads, key_heads, intermediate = SHAPES[shape]
     config = transformers.Qwen2Config(
         vocab_size=151_936,
@@ -204,19 +205,41 @@ def random_engine(shape: str, tokenizer: str) -> Any:
     )
     with torch.device(DEVICE):
         torch.set_default_dtype(torch.bfloat16)
-        model = transformers.Qwen2ForCausalLM(config).eval()
+        model = transformers.Qwen2ForCausalLM(config)
         torch.set_default_dtype(torch.float32)
-    encoder = PromptEncoder(transformers.AutoTokenizer.from_pretrained(tokenizer), model=shape, max_prompt_tokens=8192)
-    attention = "flex" if DEVICE == "cuda" else "dense"
-    judge = PackedJudge(
-        model, encoder, name=shape, max_tokens=16_384 if DEVICE == "cuda" else 2048, attention=attention
-    )
-    return type("Random", (), {"model": model, "encoder": encoder, "judge": judge})
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(str(weights.resolve(tokenizer).folder)).save_pretrained(folder)
+    return str(folder)
+
+
+def plot(documents: Sequence[Path], out: Path) -> None:
+    """Seconds a problem as N grows, a line a method; each document is one model's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5 * len(documents), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(documents), squeeze=False)[0]
+    for axis, path in zip(axes, documents, strict=True):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        methods = dict.fromkeys(row["method"] for row in document["rows"])
+        for method in methods:
+            rows = sorted((r for r in document["rows"] if r["method"] == method), key=lambda r: r["num_programs"])
+            counts = [row["num_programs"] for row in rows]
+            axis.plot(counts, [row["seconds"] / row["num_problems"] for row in rows], marker="o", label=method)
+        axis.set(xscale="log", yscale="log", xlabel="programs a problem (N)", ylabel="seconds a problem")
+        axis.set_title(f"{document['name']}, {document['device']}", fontsize=9)
+        axis.set_xticks(counts_of(document), [str(count) for count in counts_of(document)], minor=False)
+        axis.minorticks_off()
+        axis.legend(fontsize=8)
+    figure.savefig(out, dpi=120)
+
+
+def counts_of(document: dict[str, Any]) -> list[int]:
+    return sorted({row["num_programs"] for row in document["rows"]})
 
 
 @app.command(help=__doc__)
 def main(
-    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write, and a PNG beside it.")],
     model: Annotated[str, typer.Option(help="A model's folder or name.")] = "qwen2.5-coder-0.5b-instruct",
     shape: Annotated[str | None, typer.Option(help=f"Random weights instead: {', '.join(SHAPES)}.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only these; may be given several times.")] = None,
@@ -224,16 +247,47 @@ def main(
     max_comparisons: Annotated[int, typer.Option(help="Of a run.")] = 14_760,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 5,
     memory_share: Annotated[float, typer.Option(help="Of the GPU, for vLLM.")] = 0.4,
+    beside: Annotated[list[Path] | None, typer.Option(help="Another's JSON to plot beside; repeatable.")] = None,
 ) -> None:
     known = ["joint-plain", "joint-shared", "encoded-once", "joint-vllm"]
     wanted = method or known
     if unknown := set(wanted) - set(known):
         raise SettingError(f"--method {', '.join(sorted(unknown))}: not one of {', '.join(known)}")
-    peak = matrix_rate()
-    ours: Any = random_engine(shape, model) if shape else open_engine("transformers", model)
-    weights = sum(
-        p.numel() for name, p in ours.model.named_parameters() if "embed" not in name and "lm_head" not in name
-    )
+    if shape and shape not in SHAPES:
+        raise SettingError(f"--shape {shape}: not one of {', '.join(SHAPES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        name = random_model(shape, model, Path(folder)) if shape else model
+        document = {
+            "name": f"{shape} shape, random weights" if shape else model,
+            "device": torch.cuda.get_device_name() if DEVICE == "cuda" else platform.processor() or "cpu",
+            "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "vllm": _vllm()},
+            "matrix_flops_per_s": matrix_rate(),
+            "rows": [],
+        }
+        for row in measure(name, document, wanted, n or [4, 10, 32, 100], max_comparisons, rounds, memory_share):
+            print(
+                f"N {row.num_programs} {row.method}: {row.rate:,.0f}/s, {row.num_tokens:,} tokens, {row.seconds:.2f} s",
+                file=sys.stderr,
+            )
+            document["rows"].append(asdict(row) | {"comparisons_per_s": row.rate})
+            out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    plot([out, *(beside or ())], out.with_suffix(".png"))
+
+
+def measure(
+    model: str,
+    document: dict[str, Any],
+    wanted: Sequence[str],
+    counts: Sequence[int],
+    max_comparisons: int,
+    rounds: int,
+    memory_share: float,
+) -> Iterator[Row]:
+    """A row for each N and method; adds the number of weights to the document."""
+    ours: Any = open_engine("transformers", model)
+    parameters = ours.model.named_parameters()
+    num_weights = sum(p.numel() for name, p in parameters if "embed" not in name and "lm_head" not in name)
+    document["num_weights"] = num_weights
     runs: dict[str, Any] = {
         "joint-plain": Plain(ours.model, ours.encoder),
         "joint-shared": shared(ours.judge),
@@ -242,8 +296,11 @@ def main(
     if "joint-vllm" in wanted:
         vllm = open_engine("vllm", model, EngineOptions(memory_share=memory_share))
         runs["joint-vllm"] = uncached(vllm, shared(vllm))
-    rows: list[Row] = []
-    for count in n or [4, 10, 32, 100]:
+
+    def utilisation(usage: Usage, seconds: float) -> float:
+        return 2 * num_weights * usage.num_tokens / seconds / document["matrix_flops_per_s"]
+
+    for count in counts:
         for name in wanted:
             played = games(count, int(max_comparisons * {"joint-plain": 1 / 8, "encoded-once": 10}.get(name, 1)))
             if DEVICE == "cuda":
@@ -253,32 +310,20 @@ def main(
             reading = None
             if name == "encoded-once":
                 alone, read = timed(encoded_once(ours.judge, with_pairs=False), played, rounds)
-                reading = 2 * weights * read.num_tokens / statistics.median(alone) / peak
-            rows.append(
-                Row(
-                    name,
-                    count,
-                    len(played),
-                    usage.num_prompts,
-                    usage.num_tokens,
-                    half,
-                    seconds,
-                    torch.cuda.max_memory_allocated() if DEVICE == "cuda" and name != "joint-vllm" else None,
-                    None if name == "joint-vllm" else 2 * weights * usage.num_tokens / half / peak,
-                    reading,
-                )
+                reading = utilisation(read, statistics.median(alone))
+            is_ours = name != "joint-vllm"
+            yield Row(
+                name,
+                count,
+                len(played),
+                usage.num_prompts,
+                usage.num_tokens,
+                half,
+                seconds,
+                torch.cuda.max_memory_allocated() if DEVICE == "cuda" and is_ours else None,
+                utilisation(usage, half) if is_ours else None,
+                reading,
             )
-            row = rows[-1]
-            print(f"N {count} {name}: {row.rate:,.0f}/s, {usage.num_tokens:,} tokens, {half:.2f} s", file=sys.stderr)
-            document = {
-                "model": shape or model,
-                "device": torch.cuda.get_device_name() if DEVICE == "cuda" else platform.processor() or "cpu",
-                "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "vllm": _vllm()},
-                "matrix_flops_per_s": peak,
-                "num_weights": weights,
-                "rows": [asdict(row) | {"comparisons_per_s": row.rate} for row in rows],
-            }
-            out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _vllm() -> str | None:

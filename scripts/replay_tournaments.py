@@ -1,15 +1,22 @@
 """What other tournaments would have picked, and at what cost: a whole round-robin played over again.
 
+\b
     rerank run --candidates samples.jsonl --mode encoded-once --tournament round-robin --out runs/whole
     python scripts/replay_tournaments.py runs/whole [RUN...]
+    python scripts/replay_tournaments.py DIR --labels labels.jsonl.gz --plot frontier.png
 
 Reads finished run folders that hold every comparison (--mode pairwise or encoded-once) and judges nothing anew. A line
 is a way to spend comparisons, both orders counted: pass@1 of what it picks with its 95% interval, and its gain over the
 pointwise choice, or else over random choice (paired). Where the folder has pointwise scores (encoded-once), tournaments
 are seeded by them; `unseeded` are not. A last column adds the log-probability, weighted as the scorer's card says.
+
+With --labels DIR holds scores.jsonl.gz and comparisons.jsonl.gz of labelled programs, and the dev problems that have
+right and wrong ones count: what a default is chosen on.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -22,67 +29,159 @@ from rerank.aggregation import AGGREGATES
 from rerank.candidates import by_problem
 from rerank.errors import SettingError, one_line
 from rerank.problems import load_problems
-from rerank.records import Candidate, PublicProblem, Ranking
+from rerank.programs import program_key
+from rerank.records import Candidate, Comparison, PublicProblem, Ranking
 from rerank.run import RunFolder
 from rerank.selection import Evidence
+from rerank.store import read_rows
 from rerank.tournaments import TOURNAMENTS, Tournament
+from rerank.training.labels import by_problem as labels_by_problem
+from rerank.training.labels import read_labels
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Rank = Callable[[PublicProblem, Sequence[Candidate], float], Ranking]  # the weight of log-probability last
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one way to choose picks, and at what cost."""
+
+    name: str
+    num_comparisons: float  # a problem, each order counted
+    picked: metrics.Estimate
+    gain: metrics.Estimate  # over the first way
+    weighted: metrics.Estimate | None  # picked with log-probability added
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Candidates whose pairs were all compared, and whether they pass."""
+
+    problems: list[PublicProblem]
+    groups: Mapping[str, Sequence[Candidate]]
+    passed: Mapping[tuple[str, int], bool | None]
+    scores: Mapping[str, Mapping[str, float | None]]
+    comparisons: Mapping[str, Sequence[Comparison]]
+    seed: int = 0
+    aggregate: str = "borda"
+    weight: float = 0.0  # of log-probability; 0 where it is not known
+
+
 @app.command(help=__doc__)
-def main(runs: Annotated[list[Path], typer.Argument(help="Run folders with a whole round-robin each.")]) -> None:
+def main(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders with a whole round-robin each.")],
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Labelled programs: the folders hold verdicts on their dev part.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--plot", help="PNG to write: what is picked against its cost.")] = None,
+) -> None:
+    found = {}
     for run in runs:
-        print(f"\n{run.name}\n\n{table(RunFolder(run))}")
+        found[run.name] = measure(of_dev(run, labels) if labels else of_run(RunFolder(run)))
+        print(f"\n{run.name}\n\n{table(found[run.name])}")
+    if out:
+        plot(found, out)
 
 
-def table(folder: RunFolder) -> str:
+def of_run(folder: RunFolder) -> Judged:
     settings = folder.settings("score")
     if settings.get("tournament") != "round-robin":
         raise SettingError(f"{folder.path}: not a run of --tournament round-robin")
     named = folder.settings("problems")
     problems = load_problems(str(named["name"]))[: int(named["limit"])]
     candidates = stages.load_candidates(folder, problems)
-    groups = by_problem(candidates)
     timeout_s = folder.settings("execute")["timeout_s"]
-    passed = stages.execute(folder, problems, candidates, timeout_s=float(timeout_s)).base
-    weight = float(settings.get("log_probability_weight", 0.0))
-    weights = [0.0, weight] if weight and all(each.mean_log_probability is not None for each in candidates) else [0.0]
-    rows = [
-        "| tournament | comparisons a problem | pass@1 | 95% | gain | 95% |"
-        + " with log-probability |" * len(weights[1:])
-    ]
-    rows.append("|---" * (6 + len(weights[1:])) + "|")
+    is_weighted = all(each.mean_log_probability is not None for each in candidates)
+    return Judged(
+        [problem.public for problem in problems],
+        by_problem(candidates),
+        stages.execute(folder, problems, candidates, timeout_s=float(timeout_s)).base,
+        stages.load_scores(folder),
+        stages.load_comparisons(folder),
+        int(settings["seed"]),
+        str(settings["aggregate"]),
+        float(settings.get("log_probability_weight", 0.0)) if is_weighted else 0.0,
+    )
+
+
+def of_dev(folder: Path, labels: Sequence[Path]) -> Judged:
+    scores: dict[str, dict[str, float | None]] = defaultdict(dict)
+    for _, row in read_rows(folder / "scores.jsonl.gz"):
+        scores[row["task_id"]][row["key"]] = row["log_odds"]
+    comparisons: dict[str, list[Comparison]] = defaultdict(list)
+    for _, row in read_rows(folder / "comparisons.jsonl.gz"):
+        comparisons[row["task_id"]].append(Comparison(**row))
+    rows = [row for row in read_labels(labels) if row.split == "dev" and row.origin == "sample"]
+    problems, groups, passed = [], {}, {}
+    for task_id, own in labels_by_problem(rows).items():
+        judged = [row for row in own if program_key(row.program) in scores[task_id]]
+        if len({row.right for row in judged}) < 2:
+            continue
+        problems.append(judged[0].problem)
+        groups[task_id] = [
+            Candidate(task_id, index, row.generator, row.program, program_key(row.program))
+            for index, row in enumerate(judged)
+        ]
+        passed |= {(task_id, index): row.right for index, row in enumerate(judged)}
+    return Judged(problems, groups, passed, scores, comparisons)
+
+
+def measure(judged: Judged) -> list[Line]:
+    """A line for each way to choose; the first is the one that the others are held against."""
+    lines: list[Line] = []
     base: list[float] | None = None
-    for name, rank in ways(folder).items():
-        cells = []
-        for each in weights:
-            ranked = [rank(problem.public, groups[problem.task_id], each) for problem in problems]
-            picks = [float(passed[ranking.task_id, ranking.best]) for ranking in ranked]
-            found = metrics.mean(picks)
-            if each:
-                cells.append(f"{100 * found.value:.1f}")
-                continue
-            base = picks if base is None else base
-            gain = metrics.mean([a - b for a, b in zip(picks, base, strict=True)])
-            spent = np.mean([ranking.num_comparisons for ranking in ranked])
-            cells += [
-                f"{spent:.1f}",
-                f"{100 * found.value:.1f}",
-                _interval(found),
-                f"{100 * gain.value:+.1f}",
-                _interval(gain),
+    for name, rank in ways(judged).items():
+        ranked = [rank(problem, judged.groups[problem.task_id], 0.0) for problem in judged.problems]
+        picks = [float(bool(judged.passed[ranking.task_id, ranking.best])) for ranking in ranked]
+        base = picks if base is None else base
+        weighted = None
+        if judged.weight:
+            shifted = [rank(problem, judged.groups[problem.task_id], judged.weight) for problem in judged.problems]
+            weighted = metrics.mean([float(bool(judged.passed[each.task_id, each.best])) for each in shifted])
+        gain = metrics.mean([a - b for a, b in zip(picks, base, strict=True)])
+        spent = float(np.mean([ranking.num_comparisons for ranking in ranked]))
+        lines.append(Line(name, spent, metrics.mean(picks), gain, weighted))
+    return lines
+
+
+def table(lines: Sequence[Line]) -> str:
+    is_weighted = lines[0].weighted is not None
+    head = ["tournament", "comparisons a problem", "pass@1", "95%", "gain", "95%"]
+    head += ["with log-probability"] * is_weighted
+    rows = [head, ["---"] * len(head)]
+    for line in lines:
+        rows.append(
+            [
+                line.name,
+                f"{line.num_comparisons:.1f}",
+                f"{100 * line.picked.value:.1f}",
+                _interval(line.picked),
+                f"{100 * line.gain.value:+.1f}",
+                _interval(line.gain),
             ]
-        rows.append("| " + " | ".join([name, *cells]) + " |")
-    return "\n".join(rows)
+        )
+        if line.weighted is not None:
+            rows[-1].append(f"{100 * line.weighted.value:.1f}")
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def ways(folder: RunFolder) -> dict[str, Rank]:
-    """Ways to choose from what the folder holds, by name; first the one that the others are held against."""
-    settings = folder.settings("score")
-    seed = int(settings["seed"])
-    scores, comparisons = stages.load_scores(folder), stages.load_comparisons(folder)
+def plot(found: Mapping[str, Sequence[Line]], out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6 * len(found), 4), layout="constrained")
+    for axis, (title, lines) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+        for line in lines:
+            value, low, high = (100 * each for each in (line.picked.value, line.picked.low, line.picked.high))
+            at = max(line.num_comparisons, 0.5)
+            axis.errorbar(at, value, yerr=[[value - low], [high - value]], fmt="o", capsize=2, alpha=0.7)
+            axis.annotate(line.name, (at, value), textcoords="offset points", xytext=(4, 3), fontsize=7)
+        axis.set(xscale="log", xlabel="comparisons a problem (0 drawn at 0.5)", ylabel="picked right, %", title=title)
+    figure.savefig(out, dpi=120)
+
+
+def ways(judged: Judged) -> dict[str, Rank]:
+    """Ways to choose from what was judged, by name; first the one that the others are held against."""
+    seed, scores, comparisons = judged.seed, judged.scores, judged.comparisons
 
     def pointwise(problem: PublicProblem, group: Sequence[Candidate], weight: float) -> Ranking:
         ranking = selection.rank_pointwise(problem, group, Evidence(scores=scores.get(problem.task_id, {})))
@@ -97,7 +196,7 @@ def ways(folder: RunFolder) -> dict[str, Rank]:
             group,
             selection.shifted(known, group, weight) if weight else known,
             tournament=tournament,
-            aggregate=AGGREGATES[str(settings["aggregate"])],
+            aggregate=AGGREGATES[judged.aggregate],
             seed=seed,
             scores=scores.get(problem.task_id) if seeded else None,
         )
@@ -110,8 +209,10 @@ def ways(folder: RunFolder) -> dict[str, Rank]:
             name: partial(play, TOURNAMENTS[name], False) for name in ("round-robin", "knockout", "swiss")
         }
     tops = {f"top-{count}": partial(tournaments.top, count) for count in (2, 3, 4, 6)}
+    near = {f"near-ties {margin}": partial(tournaments.near_ties, margin, 6) for margin in (0.25, 0.5, 1.0, 2.0)}
     seeded = {
         **tops,
+        **near,
         "knockout": TOURNAMENTS["knockout"],
         "swiss": TOURNAMENTS["swiss"],
         "round-robin": TOURNAMENTS["round-robin"],

@@ -301,6 +301,36 @@ def test_flex_attention_plays_the_same_contests(tiny_model):
         assert values == pytest.approx([answer.log_odds for answer in other], abs=TOLERANCE)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_memory_that_runs_out_among_queued_passes_loses_nothing(tiny_model, monkeypatch):
+    """A question about pairs fails while a later pack is being read: all are answered, in order, in smaller passes."""
+    import torch
+
+    from rerank.backends import block_mask
+    from rerank.backends.hf import TransformersEngine
+
+    options = EngineOptions(dtype="float32", device="cpu", max_batch_tokens=512, attention="flex")
+    engine = TransformersEngine(weights.resolve(str(tiny_model)), options)
+    sizes = (4, 1, 3, 2, 4, 4, 2, 3, 4, 4)
+    asked = [Contest(POINTWISE[:n], lambda _, n=n: [p for p in ALL_PAIRS if max(p) < n]) for n in sizes]
+    expected = list(engine.contest_log_odds(asked))
+    whole, passes = block_mask.hidden_states, []
+
+    def starved(model, packed):
+        passes.append(packed.memory is not None)
+        if passes.count(True) == 2 and passes[-1] and packed.num_tokens > 128:
+            raise torch.OutOfMemoryError(CUDA)
+        return whole(model, packed)
+
+    monkeypatch.setattr(block_mask, "hidden_states", starved)
+    for one, other in zip(engine.contest_log_odds(asked), expected, strict=True):
+        assert one.pairs == other.pairs
+        assert one.verdicts == pytest.approx(other.verdicts, abs=TOLERANCE)
+    assert engine.judge._max_tokens == 256
+    first_question = passes.index(True)
+    assert first_question > 4  # a pack more than a window had been read by then
+
+
 def test_the_tiles_of_verdicts_are_those_of_their_mask(engine):
     import numpy as np
     import torch
@@ -313,26 +343,30 @@ def test_the_tiles_of_verdicts_are_those_of_their_mask(engine):
     )
     pairs = [np.array([p for p in ALL_PAIRS if max(p) < n]) for n in (4, 3, 2)]
     each = [(number, table) for number, table in enumerate(pairs)]
-    verdicts = block_mask.verdict_pack(packed.memory, each, question=range(11), num_tokens=256)
-    mask = verdicts.flex_mask()
-    allowed = verdicts.allowed(slice(None), slice(None))  # (256, 1024 + 256)
-    some = allowed.unfold(0, 128, 128).unfold(1, 128, 128).any(dim=(2, 3))  # (2, 10)
+    verdicts = block_mask.ask([packed.kept], each, question=range(11), num_tokens=256, num_kept=2048, attention="flex")
+    mask = verdicts.mask.tiles()
+    query, key = torch.meshgrid(torch.arange(256), torch.arange(2304), indexing="ij")
+    allowed = mask.mask_mod(0, 0, query, key)
+    some = allowed.unfold(0, 128, 128).unfold(1, 128, 128).any(dim=(2, 3))  # (2, 18)
     assert 0 < int(some.sum()) < some.numel()
     for row in range(2):
         found = set(mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].tolist())
         assert found >= set(some[row].nonzero()[:, 0].tolist())
-    assert int(mask.kv_num_blocks[0, 0, 0]) < some.shape[1] / 2  # the first row is about one problem
-    query, key = torch.meshgrid(torch.arange(256), torch.arange(1280), indexing="ij")
-    assert torch.equal(mask.mask_mod(0, 0, query, key), allowed)
+    assert int(mask.kv_num_blocks[0, 0, 0]) < 10 / 2  # the first row is about one problem
+    assert not allowed[:, 1024:2048].any()  # the memory's padding
 
 
 def test_the_caller_chooses_pairs_by_the_points(engine):
+    from rerank.backends import layouts
+
     seen = []
     [found] = engine.contest_log_odds([Contest(POINTWISE, lambda points: seen.append(points) or [(2, 0)])])
     assert seen == [[answer.log_odds for answer in found.points]]
     whole = contest(engine)
     assert found.verdicts == pytest.approx([whole.verdicts[ALL_PAIRS.index((2, 0))]], abs=TOLERANCE)
-    assert found.num_verdict_tokens == len(engine.encoder(prompts.VERDICT))
+    layout = layouts.linked(engine.encoder, [engine.encoder.encode(prompt) for prompt in POINTWISE])
+    computed = sum(answer.num_tokens for answer in found.points) + found.num_verdict_tokens
+    assert computed == layout.num_tokens + len(engine.encoder(prompts.VERDICT))
 
 
 def test_contests_of_none_and_one(engine):

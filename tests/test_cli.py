@@ -97,6 +97,14 @@ def test_reasoning_judges_a_tournament(problems, candidates, tmp_path, monkeypat
     assert rerank("run", "--problems", problems, "--candidates", candidates, "--votes", "2").exit_code == 2
 
 
+@pytest.mark.parametrize("mode", ["pairwise", "reasoning"])
+def test_a_tournament_of_the_best_needs_scores(problems, candidates, mode):
+    given = ("--mode", mode, "--tournament", "top-2")
+    result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
+    assert result.exit_code == 2
+    assert f"--tournament top-2: starts from the best by pointwise score, and --mode {mode} gives none" in result.output
+
+
 @pytest.mark.parametrize("mode", ["pointwise", "pairwise"])
 def test_the_whole_job_with_a_model_and_then_stage_by_stage(problems, candidates, tmp_path, tiny_model, mode):
     given = ("--autorater", tiny_model, "--backend", "transformers", "--mode", mode)

@@ -72,6 +72,7 @@ def test_number_of_comparisons(tournament, num_keys):
         swiss: rounds * (num_keys - num_keys % 2),
         TOURNAMENTS["top-2"]: 2 if num_keys > 1 else 0,
         TOURNAMENTS["top-4"]: min(num_keys, 4) * max(0, min(num_keys, 4) - 1),
+        TOURNAMENTS["near-ties"]: 0,  # no scores, so no leader
     }
     assert progress.num_comparisons == cost[tournament]
     assert sum(map(len, progress.rounds)) == len(progress.pairs), "a pair met twice"
@@ -95,6 +96,24 @@ def test_only_the_best_seeds_play_a_top(num_keys):
     assert {key for pair in progress.pairs for key in pair} == (set(keys[:4]) if num_keys > 1 else set())
     assert progress.num_comparisons == min(num_keys, 4) * (min(num_keys, 4) - 1)
     assert list(progress.tiers.values()) == [0, 0, 0, 0, -1, -2, -3][:num_keys]
+
+
+@pytest.mark.parametrize(
+    ("scores", "players"),
+    [
+        ([2.0, 1.7, 1.6], 0),  # the best stands clear
+        ([2.0, 1.875, 1.75, 1.7], 3),  # it leads the third by exactly the margin
+        ([2.0, None, 1.9, None], 2),
+        ([None, None], 0),
+        ([0.5] * 9, 6),  # the limit
+    ],
+)
+def test_near_ties_are_played_and_no_others(scores, players):
+    keys = keys_of(len(scores))
+    given = dict(zip(keys, scores, strict=True))
+    progress, _ = play(TOURNAMENTS["near-ties"], keys, dict.fromkeys(keys, 0.0), scores=given)
+    assert len({key for pair in progress.pairs for key in pair}) == players
+    assert progress.num_comparisons == players * max(0, players - 1)
 
 
 @settings(deadline=None)

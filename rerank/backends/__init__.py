@@ -71,7 +71,7 @@ class ContestLogOdds:
     points: list[AnswerLogOdds]  # for each prompt
     pairs: Sequence[Place]  # what was compared
     verdicts: list[float]  # for each of `pairs`: log-odds of A, the first, against B
-    num_verdict_tokens: int  # computed for all of them together
+    num_verdict_tokens: int  # computed for all of them together, and to make them possible
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Text of a judgment can't forge the template's control tokens: `<|im_end|>` in a 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from rerank.backends import GenerationRequest
@@ -42,7 +43,6 @@ class PromptEncoder:
         self._model = model
         self._max_prompt_tokens = max_prompt_tokens
         self._frame: tuple[list[int], list[int]] | None = None
-        # A tournament repeats the same few segments in hundreds of prompts.
         self._recent = lru_cache(maxsize=1024)(self._tokenise_content)
         self._kept: dict[str, tuple[int, ...]] = {}
         self._answer_ids = lru_cache(maxsize=16)(self._find_answer_ids)
@@ -57,10 +57,12 @@ class PromptEncoder:
 
     def warm(self, texts: Iterable[str]) -> None:
         """Tokenise many segments at once, which a fast tokenizer does in parallel, and keep them for good."""
+        self._kept.update(self._tokenise_new(texts))
+
+    def _tokenise_new(self, texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         new = [text for text in dict.fromkeys(texts) if text not in self._kept]
-        if new:
-            rows = self.tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-            self._kept.update(zip(new, map(tuple, rows), strict=True))
+        rows = self.tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"] if new else []
+        return dict(zip(new, map(tuple, rows), strict=True))
 
     @property
     def end(self) -> int:
@@ -93,15 +95,22 @@ class PromptEncoder:
         A prompt above the limit loses the middles of its longest segments, down to one common length: both programs
         of a pair are cut alike.
         """
+        return self._framed([self(segment) for segment in prompt.segments])
+
+    def encode_all(self, asked: Sequence[Prompt]) -> list[EncodedPrompt]:
+        """`encode` of prompts that share segments: each distinct one is tokenised once, all of them at a time."""
+        new = self._tokenise_new(segment for prompt in asked for segment in prompt.segments)
+        return [self._framed([new.get(text) or self(text) for text in prompt.segments]) for prompt in asked]
+
+    def _framed(self, segments: list[tuple[int, ...]]) -> EncodedPrompt:
         before, after = self._chat_frame()
-        segments = [self(segment) for segment in prompt.segments]
         room = self._max_prompt_tokens - len(before) - len(after)
         length = sum(map(len, segments))
         num_cut = 0
         if length > room:
             segments = _cut_middles(segments, room, mark=self(_CUT_MARK))
             num_cut = length - sum(map(len, segments))
-        tokens = (*before, *(token for segment in segments for token in segment), *after)
+        tokens = tuple(chain(before, *segments, after))
         return EncodedPrompt(tokens, len(segments[-1]) + len(after), num_cut)
 
     def encode_request(self, request: GenerationRequest, *, max_tokens: int) -> list[int]:

@@ -1,9 +1,10 @@
 """Judgments as blocks of tokens: what is shared is written once, and each block says what it may look at.
 
-A `Layout` holds what is asked about one problem. Its tokens stand in blocks; a token attends to its own block up to
-itself and to the whole of every block that its own `sees`. Positions are given too, so that a block is computed exactly
-as if only the blocks that it sees stood before it. No model here: `backends.block_mask` runs layouts, training and
-inference alike.
+A `Layout` holds what is asked about one problem. Its tokens stand in blocks, and blocks in a tree: a token attends to
+its own block up to itself, and to the whole of the blocks above. Positions are given too, so that a block is computed
+exactly as if only the blocks above stood before it. A block's descendants follow it at once, so those that attend to a
+token end where its block's subtree does: one number a token is the whole mask. No model here: `backends.block_mask`
+runs layouts, training and inference alike.
 
     prompt tree     prompts that begin alike share their beginning, token by token (pointwise: the problem, and what
                     programs begin with; pairwise: the first candidate as well). The same numbers as one prompt at a
@@ -13,11 +14,11 @@ inference alike.
                              │             ├─ first link          "A"
                              │             └─ second link         "B"
                              ├─ program b ...  (as a, at the same positions, blind to a)
-                             └─ verdict (a, b): sees problem, a, b, first link of a, second link of b -> f(a, b)
+                             └─ verdict (a, b): under a's first link and b's second    -> f(a, b)
 
 Both programs of a pair stand at the same positions, so a verdict could not tell them apart by place. The links can:
 each program is followed by two short texts that read it, one naming it A and one naming it B, and the verdict on (a, b)
-sees a's first and b's second. They cost 2 N blocks, not N(N-1). The comparison is then
+sees a's first and b's second with all above them. They cost 2 N blocks, not N(N-1). The comparison is then
 
     log-odds that a is better  =  s(a) - s(b) + (f(a, b) - f(b, a)) / 2
 
@@ -43,7 +44,7 @@ class Block:
 
     tokens: Tokens
     start: int  # position id of the first token; the others follow
-    sees: tuple[int, ...] = ()  # earlier blocks of the layout, all of whose tokens these may attend to
+    parents: tuple[int, ...] = ()  # earlier blocks of the layout, which it sees with all above them; a verdict has two
 
     @property
     def stop(self) -> int:
@@ -52,12 +53,31 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The blocks of one problem and where its answers are read: at the last token of the blocks named."""
+    """The blocks of one problem and where its answers are read: at the last token of the blocks named.
+
+    Depth first: a block with one parent stands behind that parent or behind another descendant of it. Blocks with two
+    parents stand last. Raises ValueError where this does not hold.
+    """
 
     blocks: tuple[Block, ...]
     ends: tuple[int, ...]  # for each prompt, in order
     links: tuple[tuple[int, int], ...] = ()  # encoded-once: for each program, its first and its second link
     verdicts: tuple[int, ...] = ()  # encoded-once, written out for training: for each ordered pair, in order
+
+    def __post_init__(self) -> None:
+        path: list[int] = []  # from the root to the block before
+        is_tree = True
+        for number, block in enumerate(self.blocks):
+            is_tree &= len(block.parents) < 2
+            if not is_tree:
+                if len(block.parents) != 2 or max(block.parents) >= number:
+                    raise ValueError(f"block {number}: blocks of two parents stand last, after both")
+                continue
+            while path and path[-1:] != [*block.parents]:
+                path.pop()
+            if path[-1:] != [*block.parents]:
+                raise ValueError(f"block {number}: not behind its parent, depth first")
+            path.append(number)
 
     @property
     def num_tokens(self) -> int:
@@ -68,7 +88,7 @@ def tree(sequences: Sequence[Tokens]) -> Layout:
     """Token sequences, none empty, as a tree in which each shared beginning stands once.
 
     >>> layout = tree([(1, 2, 3), (1, 2, 4, 5)])
-    >>> [(block.tokens, block.start, block.sees) for block in layout.blocks], layout.ends
+    >>> [(block.tokens, block.start, block.parents) for block in layout.blocks], layout.ends
     ([((1, 2), 0, ()), ((3,), 2, (0,)), ((4, 5), 2, (0,))], (1, 2))
     """
     blocks: list[Block] = []
@@ -80,7 +100,7 @@ def tree(sequences: Sequence[Tokens]) -> Layout:
         first = sequences[members[0]]
         stop = num_shared(first, sequences[members[-1]], depth)
         if stop > depth:
-            blocks.append(Block(first[depth:stop], depth, () if parent is None else (*blocks[parent].sees, parent)))
+            blocks.append(Block(first[depth:stop], depth, () if parent is None else (parent,)))
             parent = len(blocks) - 1
         longer = []
         for index in members:
@@ -153,14 +173,11 @@ def joint(
 
 def linked(encoder: PromptEncoder, asked: Sequence[EncodedPrompt]) -> Layout:
     """Pointwise prompts of one problem, each program followed by its two links as well."""
-    layout = tree([prompt.tokens for prompt in asked] + [prompt.shown for prompt in asked])
-    blocks, links = list(layout.blocks), []
-    texts = [encoder(text) for text in (prompts.FIRST_LINK, prompts.SECOND_LINK)]
-    for end in layout.ends[len(asked) :]:
-        above = blocks[end]
-        links.append((len(blocks), len(blocks) + 1))
-        blocks += [Block(tokens, above.stop, (*above.sees, end)) for tokens in texts]
-    return Layout(tuple(blocks), layout.ends[: len(asked)], tuple(links))
+    count = len(asked)
+    links = [[prompt.shown + encoder(text) for prompt in asked] for text in (prompts.FIRST_LINK, prompts.SECOND_LINK)]
+    layout = tree([*(prompt.tokens for prompt in asked), *links[0], *links[1]])
+    firsts, seconds = layout.ends[count : 2 * count], layout.ends[2 * count :]
+    return replace(layout, ends=layout.ends[:count], links=tuple(zip(firsts, seconds, strict=True)))
 
 
 def encoded_once(
@@ -170,10 +187,9 @@ def encoded_once(
     layout = linked(encoder, [encoder.encode(prompts.pointwise(problem, program)) for program in programs])
     blocks = list(layout.blocks)
     for a, b in pairs:
-        first, second = layout.links[a][0], layout.links[b][1]
-        sees = {first, second, *blocks[first].sees, *blocks[second].sees}
-        start = max(blocks[first].stop, blocks[second].stop)
-        blocks.append(Block(encoder(prompts.VERDICT), start, tuple(sorted(sees))))
+        parents = layout.links[a][0], layout.links[b][1]
+        start = max(layout.blocks[parent].stop for parent in parents)
+        blocks.append(Block(encoder(prompts.VERDICT), start, parents))
     verdicts = range(len(layout.blocks), len(blocks))
     return replace(layout, blocks=tuple(blocks), verdicts=tuple(verdicts))
 

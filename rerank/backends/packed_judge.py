@@ -5,14 +5,18 @@
     for answers in judge.contest_log_odds(contests): ...     # encoded-once: programs, then any number of pairs
 
 With dense attention (CPU) a group's prompts are a batch of their own: its numbers do not depend on other groups at all.
-With flex (CUDA) groups fill packs of `max_tokens`, padded to quarters of that length; numbers then depend on the rest
-of the pack by rounding only. On out-of-memory `max_tokens` is halved, for good.
+With flex (CUDA) groups fill packs of `max_tokens`, padded to quarters of that length, and the pairs of several packs
+are asked together; numbers then depend on the rest of the pack by rounding only. The device is given a pack to read
+before the one ahead of it is looked at, so that it does not wait for the host. On out-of-memory `max_tokens` is halved,
+for good.
 """
 
 import gc
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,7 @@ from rerank.prompts import Prompt
 _log = logging.getLogger(__name__)
 
 _PAIR_TILE = 8  # programs: neighbouring verdicts look at few programs, so that FlexAttention skips the others
+_PACKS_ASKED = 4  # read packs whose pairs are asked together, with flex: a few long passes instead of many short ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +47,63 @@ class _Group:
     def num_tokens(self) -> int:
         return sum(layout.num_tokens for _, layout in self.parts)
 
-    def answers(self, log_odds: Sequence[float]) -> list[AnswerLogOdds]:
-        """`log_odds` in the order of the parts' members; the answers in the order of the prompts."""
+    @property
+    def num_link_tokens(self) -> int:
+        """Tokens of the layout that no prompt pays for."""
+        return self.num_tokens - sum(sum(part.num_new) for part, _ in self.parts)
+
+    def answers(self, log_odds: Iterator[float]) -> list[AnswerLogOdds]:
+        """The next of `log_odds`, in the order of the parts' members, as answers in the order of the prompts."""
         found: dict[int, AnswerLogOdds] = {}
-        values = iter(log_odds)
         for part, _ in self.parts:
             for index, num_new in zip(part.members, part.num_new, strict=True):
                 prompt = self.encoded[index]
-                found[index] = AnswerLogOdds(next(values), num_new, len(prompt.tokens) - num_new, prompt.reason)
+                found[index] = AnswerLogOdds(next(log_odds), num_new, len(prompt.tokens) - num_new, prompt.reason)
         return [found[index] for index in range(len(self.encoded))]
 
     @property
     def ids_by_part(self) -> list[tuple[int, ...]]:
         return [self.answer_ids[index] for part, _ in self.parts for index in part.members]
+
+    def places(self, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Pairs of prompts as pairs of members of the parts: (pairs, 2)."""
+        place = np.empty(len(self.encoded), dtype=np.int64)
+        place[[index for part, _ in self.parts for index in part.members]] = np.arange(len(self.encoded))
+        return place[np.array(pairs, dtype=np.int64).reshape(-1, 2)]
+
+
+_Pack = list[tuple[Any, _Group]]  # items with their layouts, read in one pass where they fit
+
+
+class _Coming:
+    """Numbers on their way from the device."""
+
+    def __init__(self, values: torch.Tensor):
+        self._values = values.to("cpu", non_blocking=True)
+        self._sent = torch.cuda.Event() if values.is_cuda else None
+        if self._sent:
+            self._sent.record()
+
+    def wait(self) -> np.ndarray:
+        if self._sent:
+            self._sent.synchronize()
+        return self._values.numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A pack that the device is reading, or has read."""
+
+    pack: _Pack
+    points: _Coming  # log-odds of each group's parts' members
+    kept: list[block_mask.Kept]
+
+    def answers(self) -> list[list[AnswerLogOdds]]:
+        log_odds = iter(self.points.wait().tolist())
+        return [group.answers(log_odds) for _, group in self.pack]
+
+
+_Collect = Callable[[], list[Any]]  # waits for the results of what was asked, one an item
 
 
 class PackedJudge:
@@ -75,62 +124,98 @@ class PackedJudge:
         self._attention: block_mask.AttentionKind = attention
 
     def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
-        for window in self._windows(groups, self._group):
-            yield from self._retried(window, self._group, self._answer)
+        return self._each(groups, self._group, self._answer, num_packs=1)
 
     def contest_log_odds(self, contests: Iterable[Contest]) -> Iterator[ContestLogOdds]:
-        for window in self._windows(contests, self._linked):
-            yield from self._retried(window, self._linked, self._contend)
+        num_packs = 1 if self._attention == "dense" else _PACKS_ASKED
+        return self._each(contests, self._linked, self._contend, num_packs=num_packs)
 
-    # Windows: what is computed together
+    # The order of passes
 
-    def _windows(self, items: Iterable[Any], lay_out: Callable[[Any], _Group]) -> Iterator[list[tuple[Any, _Group]]]:
+    @torch.inference_mode()
+    def _each(
+        self,
+        items: Iterable[Any],
+        lay_out: Callable[[Any], _Group],
+        ask: Callable[[Sequence[_Reading]], _Collect],
+        *,
+        num_packs: int,
+    ) -> Iterator[Any]:
+        """Read packs of items, ask about `num_packs` at a time, collect the results; in the order of the items.
+
+        With flex each of the three comes a pack later than it could, so that the device always has work queued. When
+        memory runs out, what was asked is collected and what was only read is read again in smaller passes.
+        """
+        num_ahead = 0 if self._attention == "dense" else 1
+        held: list[_Pack] = []  # read, or to be read, and not asked yet
+        reading: list[_Reading] = []
+        asked: deque[_Collect] = deque()
+        for pack in chain(self._packs(items, lay_out), [None]):
+            reached = None
+            try:
+                if pack is not None:
+                    held.append(pack)
+                    reading.append(self._read(pack, keep=ask == self._contend))
+                ready = len(reading) if pack is None else len(reading) - num_ahead
+                if ready >= num_packs or (ready and pack is None):
+                    asked.append(ask(reading[:ready]))
+                    del reading[:ready], held[:ready]
+            except RuntimeError as error:
+                reached = _out_of_memory(error)
+            while len(asked) > (0 if reached or pack is None else num_ahead):
+                yield from asked.popleft()()
+            if reached:
+                again = [entry for each in held for entry in each]
+                held.clear()
+                reading.clear()
+                self._halve([group for _, group in again], reached)
+                for item, _ in again:
+                    yield from self._alone(item, lay_out, ask)
+
+    def _alone(
+        self, item: Any, lay_out: Callable[[Any], _Group], ask: Callable[[Sequence[_Reading]], _Collect]
+    ) -> list[Any]:
+        """One item by itself, in passes as small as it takes."""
+        while True:
+            group = lay_out(item)
+            try:
+                return ask([self._read([(item, group)], keep=ask == self._contend)])()
+            except RuntimeError as error:
+                reached = _out_of_memory(error)
+            self._halve([group], reached)
+
+    def _halve(self, groups: Sequence[_Group], reached: RuntimeError) -> None:
+        longest = max((len(prompt.tokens) for group in groups for prompt in group.encoded), default=0)
+        if self._max_tokens <= max(longest, 2 * block_mask.TILE):
+            raise ModelError(
+                f"{self._name}: not enough memory for one prompt of {longest} tokens; "
+                "take a smaller model or a larger machine"
+            ) from reached
+        self._max_tokens = max(block_mask.TILE, self._max_tokens // 2 // block_mask.TILE * block_mask.TILE)
+        _log.warning("out of memory: at most %d tokens at a time from here on", self._max_tokens)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _packs(self, items: Iterable[Any], lay_out: Callable[[Any], _Group]) -> Iterator[_Pack]:
         """With flex attention as many items as fit one pass, else one at a time; each with its layouts."""
-        window: list[tuple[Any, _Group]] = []
+        pack: _Pack = []
         size = 0
         for item in items:
             group = lay_out(item)
             is_full = self._attention == "dense" or size + group.num_tokens > self._max_tokens
-            if window and is_full:
-                yield window
-                window, size = [], 0
-            window.append((item, group))
+            if pack and is_full:
+                yield pack
+                pack, size = [], 0
+            pack.append((item, group))
             size += group.num_tokens
-        if window:
-            yield window
-
-    def _retried(
-        self,
-        window: list[tuple[Any, _Group]],
-        lay_out: Callable[[Any], _Group],
-        judge: Callable[[list[Any], list[_Group]], list[Any]],
-    ) -> list[Any]:
-        items, groups = [item for item, _ in window], [group for _, group in window]
-        while True:
-            try:
-                with block_mask.running_packs(self._model):
-                    return judge(items, groups)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                reached = error
-            longest = max((len(prompt.tokens) for group in groups for prompt in group.encoded), default=0)
-            if self._max_tokens <= max(longest, 2 * block_mask.TILE):
-                raise ModelError(
-                    f"{self._name}: not enough memory for one prompt of {longest} tokens; "
-                    "take a smaller model or a larger machine"
-                ) from reached
-            self._max_tokens = max(block_mask.TILE, self._max_tokens // 2 // block_mask.TILE * block_mask.TILE)
-            _log.warning("out of memory: at most %d tokens at a time from here on", self._max_tokens)
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            groups = [lay_out(item) for item in items]
+        if pack:
+            yield pack
 
     # Encoding
 
     def _group(self, asked: Sequence[Prompt]) -> _Group:
-        encoded = tuple(self._encoder.encode(prompt) for prompt in asked)
+        encoded = tuple(self._encoder.encode_all(asked))
         tokens = [prompt.tokens for prompt in encoded]
         split = layouts.parts(tokens, max_tokens=self._max_tokens)
         laid = tuple((part, layouts.tree([tokens[index] for index in part.members])) for part in split)
@@ -139,7 +224,7 @@ class PackedJudge:
     def _linked(self, contest: Contest) -> _Group:
         """In one part, however large: a pair may be any two of its programs."""
         asked = contest.prompts
-        encoded = tuple(self._encoder.encode(prompt) for prompt in asked)
+        encoded = tuple(self._encoder.encode_all(asked))
         tokens = [prompt.tokens for prompt in encoded]
         [part] = layouts.parts(tokens, max_tokens=sum(map(len, tokens))) if tokens else [Part((), ())]
         laid = layouts.linked(self._encoder, [encoded[at] for at in part.members])
@@ -148,30 +233,14 @@ class PackedJudge:
 
     # Passes
 
-    @torch.inference_mode()
-    def _answer(self, _window: Sequence[Any], groups: list[_Group]) -> list[list[AnswerLogOdds]]:
-        states, _ = self._encode([layout for group in groups for _, layout in group.parts], keep=False)
-        log_odds = iter(self._log_odds(states, [ids for group in groups for ids in group.ids_by_part]).tolist())
-        return [group.answers([next(log_odds) for _ in group.encoded]) for group in groups]
+    def _run(self, packed: block_mask.Pack, at: torch.Tensor) -> torch.Tensor:
+        """States of some tokens: (tokens, hidden) float32."""
+        with block_mask.running_packs(self._model):
+            return block_mask.hidden_states(self._model, packed)[at].float()
 
-    @torch.inference_mode()
-    def _contend(self, contests: Sequence[Contest], groups: list[_Group]) -> list[ContestLogOdds]:
-        laid = [layout for group in groups for _, layout in group.parts]
-        states, memories = self._encode(laid, keep=True)
-        log_odds = iter(self._log_odds(states, [ids for group in groups for ids in group.ids_by_part]).tolist())
-        points = [group.answers([next(log_odds) for _ in group.encoded]) for group in groups]
-        pairs = [
-            contest.pairs([answer.log_odds or 0.0 for answer in own])
-            for contest, own in zip(contests, points, strict=True)
-        ]
-        verdicts = self._verdicts(memories[0], groups, pairs) if any(pairs) else [[] for _ in groups]
-        num_tokens = len(self._encoder(prompts.VERDICT))
-        return [ContestLogOdds(*each, num_tokens * len(each[1])) for each in zip(points, pairs, verdicts, strict=True)]
-
-    def _encode(self, laid: Sequence[Layout], *, keep: bool) -> tuple[torch.Tensor, list[block_mask.Memory]]:
-        """States where prompts end, (prompts, hidden) float32, and with `keep` the keys and values of each pass."""
-        states, memories = [], []
-        for together in self._packs(laid):
+    def _read(self, pack: _Pack, *, keep: bool) -> _Reading:
+        states, kept = [], []
+        for together in self._fitting([layout for _, group in pack for _, layout in group.parts]):
             packed = block_mask.pack(
                 together,
                 device=self._model.device,
@@ -179,13 +248,42 @@ class PackedJudge:
                 attention=self._attention,
                 keep=keep,
             )
-            hidden = block_mask.hidden_states(self._model, packed)
-            states.append(hidden[torch.cat(packed.ends)].float())
-            if packed.memory is not None:
-                memories.append(packed.memory)
-        return torch.cat(states) if states else torch.zeros(0, 0), memories
+            states.append(self._run(packed, torch.cat(packed.ends)))
+            if packed.kept is not None:
+                kept.append(packed.kept)
+        ids = [ids for _, group in pack for ids in group.ids_by_part]
+        log_odds = self._log_odds(torch.cat(states), ids) if states else torch.zeros(0)
+        return _Reading(pack, _Coming(log_odds), kept)
 
-    def _packs(self, laid: Sequence[Layout]) -> Iterator[list[Layout]]:
+    def _answer(self, reading: Sequence[_Reading]) -> _Collect:
+        return lambda: [answers for each in reading for answers in each.answers()]
+
+    def _contend(self, reading: Sequence[_Reading]) -> _Collect:
+        points = [answers for each in reading for answers in each.answers()]
+        contests: list[Contest] = [contest for each in reading for contest, _ in each.pack]
+        groups = [group for each in reading for _, group in each.pack]
+        pairs = [
+            contest.pairs([answer.log_odds or 0.0 for answer in own])
+            for contest, own in zip(contests, points, strict=True)
+        ]
+        coming = self._verdicts([kept for each in reading for kept in each.kept], groups, pairs)
+        num_tokens = len(self._encoder(prompts.VERDICT))
+
+        def collect() -> list[ContestLogOdds]:
+            verdicts = [np.zeros(len(own)) for own in pairs]
+            for values, places in coming:
+                done = 0
+                for at, where in places:
+                    verdicts[at][where] = values.wait()[done : done + len(where)]
+                    done += len(where)
+            return [
+                ContestLogOdds(own, asked, found.tolist(), group.num_link_tokens + num_tokens * len(asked))
+                for own, asked, found, group in zip(points, pairs, verdicts, groups, strict=True)
+            ]
+
+        return collect
+
+    def _fitting(self, laid: Sequence[Layout]) -> Iterator[list[Layout]]:
         pack: list[Layout] = []
         size = 0
         for layout in laid:
@@ -199,54 +297,52 @@ class PackedJudge:
 
     def _padded(self, num_tokens: int) -> int | None:
         """A few lengths, since FlexAttention compiles for each: quarters of the budget."""
-        if self._attention == "dense":
-            return None
-        step = max(self._max_tokens // 4 // block_mask.TILE, 1) * block_mask.TILE
-        return -(-num_tokens // step) * step
+        return _stepped(num_tokens, self._max_tokens // 4) if self._attention == "flex" else None
 
     def _verdicts(
-        self, memory: block_mask.Memory, groups: Sequence[_Group], pairs: Sequence[Sequence[tuple[int, int]]]
-    ) -> list[list[float]]:
-        """f(a, b) for each ordered pair of each group: its A against its B."""
+        self,
+        kept: Sequence[block_mask.Kept],
+        groups: Sequence[_Group],
+        pairs: Sequence[Sequence[tuple[int, int]]],
+    ) -> list[tuple[_Coming, list[tuple[int, np.ndarray]]]]:
+        """f(a, b) of ordered pairs, pass by pass: its A against its B, and which pairs of which groups these are."""
         question = self._encoder(prompts.VERDICT)
         ids = self._encoder.answer_ids(prompts.PAIRWISE.answers)
-        most = max(1, self._max_tokens // len(question))  # pairs of a pass
         asked: list[tuple[int, np.ndarray, np.ndarray]] = []  # layout, pairs by place, where they stand in `pairs`
         number = 0
         for group, own in zip(groups, pairs, strict=True):
-            place = np.empty(len(group.encoded), dtype=np.int64)
-            place[[index for part, _ in group.parts for index in part.members]] = np.arange(len(group.encoded))
-            table = place[np.array(own, dtype=np.int64).reshape(-1, 2)]
+            table = group.places(own)
             order = np.lexsort((table[:, 1], table[:, 0], table[:, 1] // _PAIR_TILE, table[:, 0] // _PAIR_TILE))
             asked.append((number, table[order], order))
             number += len(group.parts)
-        found = [np.zeros(len(own)) for own in pairs]
-        pieces: list[tuple[torch.Tensor, list[tuple[int, np.ndarray]]]] = []
-        for taken in _take(asked, most):
-            packed = block_mask.verdict_pack(
-                memory,
+        coming = []
+        num_kept = sum(len(part.until) for part in kept)
+        is_flex = self._attention == "flex"
+        for taken in _take(asked, max(1, self._max_tokens // len(question))):
+            packed = block_mask.ask(
+                kept,
                 [(asked[at][0], asked[at][1][slice_]) for at, slice_ in taken],
                 question=question,
+                attention=self._attention,
                 num_tokens=self._padded(len(question) * sum(slice_.stop - slice_.start for _, slice_ in taken)),
+                num_kept=_stepped(num_kept, _PACKS_ASKED * self._max_tokens) if is_flex else None,
             )
-            states = block_mask.hidden_states(self._model, packed)[packed.ends].float()
-            log_odds = self._log_odds(states, [ids] * len(states))
-            pieces.append((log_odds, [(at, asked[at][2][slice_]) for at, slice_ in taken]))
-        for log_odds, places in pieces:  # read only now, so that the device is never waited for in between
-            values, done = log_odds.cpu().numpy(), 0
-            for at, where in places:
-                found[at][where] = values[done : done + len(where)]
-                done += len(where)
-        return [values.tolist() for values in found]
+            [ends] = packed.verdicts
+            values = _Coming(self._log_odds(self._run(packed, ends), [ids]))
+            coming.append((values, [(at, asked[at][2][slice_]) for at, slice_ in taken]))
+        return coming
 
     def _log_odds(self, states: torch.Tensor, answer_ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logit of each state's first answer less that of its second: (states, hidden) to (states,)."""
-        if not len(states):
-            return torch.zeros(0)
+        """Logit of each state's first answer less that of its second: (states, hidden) to (states,).
+
+        `answer_ids` has an entry a state, or one for all.
+        """
         columns = sorted({token for ids in answer_ids for token in ids})
-        logits = block_mask.answer_logits(self._model, states, torch.tensor(columns, device=states.device))
-        at = torch.tensor([[columns.index(token) for token in ids] for ids in answer_ids], device=states.device)
-        first, second = logits.gather(1, at).unbind(dim=1)
+        device = states.device
+        logits = block_mask.answer_logits(self._model, states, block_mask.moved(np.array(columns, np.int64), device))
+        place = {token: at for at, token in enumerate(columns)}
+        sides = np.array([[place[token] for token in ids] for ids in answer_ids], dtype=np.int64)
+        first, second = logits.gather(1, block_mask.moved(sides, device).expand(len(states), 2)).unbind(dim=1)
         return first - second
 
 
@@ -268,5 +364,18 @@ def _take(asked: Sequence[tuple[int, np.ndarray, np.ndarray]], most: int) -> Ite
         yield taken
 
 
+def _stepped(num_tokens: int, step: int) -> int:
+    """The next multiple of a step that FlexAttention's tiles divide."""
+    step = max(step // block_mask.TILE, 1) * block_mask.TILE
+    return -(-num_tokens // step) * step
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _out_of_memory(error: RuntimeError) -> RuntimeError:
+    """The error without its frames, which hold what filled the memory; raises it where memory is not its cause."""
+    if not is_out_of_memory(error):
+        raise error
+    return error.with_traceback(None)

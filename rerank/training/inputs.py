@@ -301,7 +301,7 @@ def judgment_example(encoder: PromptEncoder, judgment: Judgment) -> Example:
         # Free text: its tokens but the last are written after the prompt, and each is predicted from the one before it.
         *given, _ = text = encoder(words) + ending
         if given:
-            blocks.append(Block(tuple(given), blocks[end].stop, (*blocks[end].sees, end)))
+            blocks.append(Block(tuple(given), blocks[end].stop, (end,)))
         places = [(end, -1), *((len(blocks) - 1, index) for index in range(len(given)))]
         targets += [Target(*place, (token,), 0, True, side) for place, token in zip(places, text, strict=True)]
     size = sum(target.side >= 0 for target in targets)

@@ -211,6 +211,7 @@ class _Run:
             self.accelerator.device,
             num_tokens=self.settings.pack_tokens,
             num_heads=num_heads,
+            num_key_heads=getattr(config, "num_key_value_heads", None) or num_heads,
             head_size=getattr(config, "head_dim", None) or config.hidden_size // num_heads,
         )
         self.report(f"FlexAttention left out: {reason}" if reason else "FlexAttention agrees with dense attention")

@@ -10,8 +10,8 @@ is a way to spend comparisons, both orders counted: pass@1 of what it picks with
 pointwise choice, or else over random choice (paired). Where the folder has pointwise scores (encoded-once), tournaments
 are seeded by them; `unseeded` are not. A last column adds the log-probability, weighted as the scorer's card says.
 
-With --labels DIR holds scores.jsonl.gz and comparisons.jsonl.gz of labelled programs, and the dev problems that have
-right and wrong ones count: what a default is chosen on.
+With --labels DIR is what `scripts/judge_labels.py` wrote (its files may be gzipped), and the dev problems that have
+right and wrong samples count: what a default is chosen on.
 """
 
 from collections import defaultdict
@@ -106,10 +106,10 @@ def of_run(folder: RunFolder) -> Judged:
 
 def of_dev(folder: Path, labels: Sequence[Path]) -> Judged:
     scores: dict[str, dict[str, float | None]] = defaultdict(dict)
-    for _, row in read_rows(folder / "scores.jsonl.gz"):
+    for _, row in read_rows(_stage(folder, "scores")):
         scores[row["task_id"]][row["key"]] = row["log_odds"]
     comparisons: dict[str, list[Comparison]] = defaultdict(list)
-    for _, row in read_rows(folder / "comparisons.jsonl.gz"):
+    for _, row in read_rows(_stage(folder, "comparisons")):
         comparisons[row["task_id"]].append(Comparison(**row))
     rows = [row for row in read_labels(labels) if row.split == "dev" and row.origin == "sample"]
     problems, groups, passed = [], {}, {}
@@ -124,6 +124,11 @@ def of_dev(folder: Path, labels: Sequence[Path]) -> Judged:
         ]
         passed |= {(task_id, index): row.right for index, row in enumerate(judged)}
     return Judged(problems, groups, passed, scores, comparisons)
+
+
+def _stage(folder: Path, stage: str) -> Path:
+    plain = folder / f"{stage}.jsonl"
+    return plain if plain.exists() else plain.with_suffix(".jsonl.gz")
 
 
 def measure(judged: Judged) -> list[Line]:

@@ -3,6 +3,9 @@
     python scripts/train_scorer.py --base qwen2.5-coder-0.5b-instruct --labels labels.jsonl.gz --out runs/scorer
     python scripts/train_scorer.py --base DIR --labels A.jsonl --labels B.jsonl --mixture mixture.jsonl.gz \\
         --out runs/scorer --mode encoded-once --time-budget 600 --seed 1
+    python scripts/judge_labels.py --labels A.jsonl --autorater JOINT --mode pairwise --split train --out TEACHER
+    python scripts/train_scorer.py --base DIR --labels A.jsonl --mode encoded-once \\
+        --teacher TEACHER/comparisons.jsonl --out runs/distilled
     accelerate launch --num_processes 2 scripts/train_scorer.py --base DIR --labels A.jsonl --out runs/scorer
 
 The same command again goes on where a killed one stopped. The scorer is in OUT/scorer, its curves in OUT/curves.png.
@@ -32,6 +35,10 @@ def main(
     mixture: Annotated[
         list[Path] | None, typer.Option(help="Judgments of a mixture (JSON lines), beside labels or alone.")
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another scorer's comparisons of labelled programs, for --mode encoded-once; repeatable."),
+    ] = None,
     preset: Annotated[
         str, typer.Option(help="Settings to start from: small, flame, flame-rm or flame-opt-rm.")
     ] = "small",
@@ -46,6 +53,10 @@ def main(
     ranking_weight: Annotated[float | None, typer.Option(help="Weight of the ranking loss within a problem.")] = None,
     max_programs: Annotated[int | None, typer.Option(help="Programs of a problem in one example.")] = None,
     num_pairs: Annotated[int | None, typer.Option(help="Pairs of an example judged pairwise.")] = None,
+    joint_share: Annotated[
+        float | None, typer.Option(help="Share of encoded-once examples whose pairs are asked jointly as well.")
+    ] = None,
+    teacher_weight: Annotated[float | None, typer.Option(help="Of a teacher's verdict beside the label.")] = None,
     only_solved: Annotated[
         bool | None,
         typer.Option("--only-solved/--all-problems", help="Train only on problems with right and wrong samples."),
@@ -74,11 +85,11 @@ def main(
     seed: Annotated[int | None, typer.Option(help="Of order, pairs, adapter and dropout.")] = None,
 ) -> None:
     given = dict(locals())  # the options by name: those left are settings
-    for name in ("base", "labels", "out", "mixture", "preset", "start", "base_name"):
+    for name in ("base", "labels", "out", "mixture", "teacher", "preset", "start", "base_name"):
         del given[name]
     given["time_budget_s"] = given.pop("time_budget")
     try:
-        _train(base, labels or [], out, mixture or [], preset, start, base_name, given)
+        _train(base, labels or [], out, mixture or [], teacher or [], preset, start, base_name, given)
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -89,6 +100,7 @@ def _train(
     labels: list[Path],
     out: Path,
     mixture: list[Path],
+    teacher: list[Path],
     preset_name: str,
     start: Path | None,
     base_name: str | None,
@@ -109,6 +121,7 @@ def _train(
         out,
         settings,
         mixture=mixture,
+        teacher=teacher,
         start=start,
         base_name=base_name,
         report=lambda line: print(line, file=sys.stderr, flush=True),

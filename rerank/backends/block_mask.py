@@ -45,8 +45,6 @@ AttentionKind = Literal["dense", "flex"]
 IMPLEMENTATION = "rerank_block_mask"  # the name under which transformers calls `_attention`
 TILE = 128  # tokens; FlexAttention skips a tile of the mask where nothing may be seen
 _DENSE_ROWS = 4096  # tokens whose dense mask is made at a time: its memory grows with the length, not with the square
-
-
 _FAR = np.iinfo(np.int32).max
 
 

@@ -47,6 +47,9 @@ class VllmEngine:
             settings = {"logprobs_mode": "processed_logprobs", "hf_overrides": {"head_dtype": "float32"}}
         if options.max_batch_tokens:
             settings["max_num_batched_tokens"] = options.max_batch_tokens
+        if on_cpu:
+            # A prompt read in two parts sets a seeded sample's generator back, which those of a CPU do not support.
+            settings["enable_chunked_prefill"] = False
         try:
             self.llm = vllm.LLM(
                 model=str(folder),

@@ -9,22 +9,28 @@ comes from the seed and the epoch's number, so that a run that goes on meets the
 
 import math
 import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 
 from rerank import prompts
+from rerank.aggregation import margins
 from rerank.backends import layouts
 from rerank.backends.encoding import PromptEncoder
 from rerank.backends.layouts import Block, Layout
 from rerank.errors import InputError, ModelError
+from rerank.programs import program_key
 from rerank.prompts import Prompt
-from rerank.records import PublicProblem
+from rerank.records import Comparison, PublicProblem
 from rerank.store import Row, read_rows
 from rerank.training.labels import Label, by_problem, read_labels
 from rerank.training.presets import TrainSettings
+
+Teacher = Mapping[tuple[str, str, str], float]  # task_id and two programs' keys: log-odds that the first is better
+_key = cache(program_key)  # an epoch asks again for what the last one did
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,23 @@ def read_problems(paths: Iterable[str | Path]) -> list[LabelledProblem]:
         LabelledProblem(rows[0].problem, rows[0].group, rows[0].split, tuple(rows))
         for rows in by_problem(read_labels(paths)).values()
     ]
+
+
+def read_teacher(paths: Iterable[str | Path]) -> dict[tuple[str, str, str], float]:
+    """A teacher's comparisons by pair, in either direction: its two orders averaged in the logit."""
+    given: dict[str, list[Comparison]] = defaultdict(list)
+    for path in paths:
+        for line, row in read_rows(path):
+            try:
+                given[row["task_id"]].append(Comparison(**row))
+            except (KeyError, TypeError) as error:
+                raise InputError(f"not a comparison ({error})", path=path, line=line) from error
+    return {
+        (task_id, *places): value
+        for task_id, comparisons in given.items()
+        for (a, b), log_odds in margins(comparisons).items()
+        for places, value in (((a, b), log_odds), ((b, a), -log_odds))
+    }
 
 
 def is_solved(problem: LabelledProblem) -> bool:
@@ -175,6 +198,7 @@ def stream(
     settings: TrainSettings,
     *,
     num_epochs: int | None = None,
+    teacher: Teacher | None = None,
 ) -> Iterator[Example]:
     """Shuffled examples, epoch after epoch, without end unless `num_epochs` is given.
 
@@ -197,7 +221,7 @@ def stream(
                 yield judgment_example(encoder, draft)
             else:
                 weight = 1 / forms[draft[0].group] / mean_weight
-                yield from problem_examples(encoder, *draft, settings=settings, rng=rng, weight=weight)
+                yield from problem_examples(encoder, *draft, settings=settings, rng=rng, weight=weight, teacher=teacher)
 
 
 def _deal(programs: Sequence[Label], max_programs: int, rng: random.Random) -> list[tuple[Label, ...]]:
@@ -216,6 +240,7 @@ def problem_examples(
     settings: TrainSettings,
     rng: random.Random,
     weight: float = 1.0,
+    teacher: Teacher | None = None,
 ) -> Iterator[Example]:
     """One problem with some of its programs in the mode's form; in several examples where one would fill a pack."""
     texts = [program.program for program in programs]
@@ -229,14 +254,18 @@ def problem_examples(
         layout = layouts.pointwise(encoder, problem.problem, texts)
     if layout.num_tokens > settings.pack_tokens and len(programs) > 1:
         for part in (programs[::2], programs[1::2]):
-            yield from problem_examples(encoder, problem, part, settings=settings, rng=rng, weight=weight)
+            yield from problem_examples(
+                encoder, problem, part, settings=settings, rng=rng, weight=weight, teacher=teacher
+            )
         return
     yes_no = encoder.answer_ids(prompts.POINTWISE.answers)
     targets = tuple(
         Target(end, -1, yes_no, 0 if program.right else 1) for end, program in zip(layout.ends, programs, strict=True)
     )
+    taught = partial(_probability, problem.problem.task_id, teacher, settings.teacher_weight)
     verdicts = tuple(
-        VerdictTarget(right, wrong, 2 * index, 2 * index + 1, 1.0) for index, (right, wrong) in enumerate(pairs)
+        VerdictTarget(right, wrong, 2 * index, 2 * index + 1, taught(texts[right], texts[wrong]))
+        for index, (right, wrong) in enumerate(pairs)
     )
     yield Example(
         problem.problem.task_id,
@@ -247,9 +276,15 @@ def problem_examples(
         verdicts=verdicts if is_paired else (),
         weight=weight,
     )
-    if settings.mode == "joint":
+    if settings.mode == "joint" or (is_paired and settings.joint_share and rng.random() < settings.joint_share):
         labels = [(programs[right], programs[wrong]) for right, wrong in pairs]
         yield from _joint_examples(encoder, problem, labels, settings.pack_tokens, weight)
+
+
+def _probability(task_id: str, teacher: Teacher | None, weight: float, right: str, wrong: str) -> float:
+    """That the right program is better: 1 by its label, less where a teacher judged the pair and doubts it."""
+    log_odds = teacher.get((task_id, _key(right) or "", _key(wrong) or "")) if teacher else None
+    return 1.0 if log_odds is None else 1 - weight + weight / (1 + math.exp(-log_odds))
 
 
 def _joint_examples(

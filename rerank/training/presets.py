@@ -17,6 +17,8 @@ class TrainSettings:
     max_programs: int = 12  # of a problem in one packed example; an epoch shows all of them, over several examples
     num_pairs: int = 4  # right-wrong pairs of an example that are judged pairwise, each in both orders
     loss: Literal["answers", "vocabulary"] = "answers"  # cross-entropy over the legal answers, or over every token
+    joint_share: float = 0.0  # encoded-once: of examples whose pairs are asked jointly as well, as in mode `joint`
+    teacher_weight: float = 0.5  # of a teacher's verdict on a pair, beside its label, where there is one
     ranking_weight: float = 1.0  # of the ranking loss between pointwise scores of one problem; 0 leaves it out
     preference_beta: float = 0.1  # how sharply a preferred judgment is told from a rejected one (DPO's beta)
     preference_weight: float = 2 / 3  # of DPO beside the preferred judgment's cross-entropy; 1 to 1.5 is published

@@ -70,6 +70,7 @@ def train(
     settings: TrainSettings,
     *,
     mixture: Sequence[str | Path] = (),
+    teacher: Sequence[str | Path] = (),
     start: str | Path | None = None,
     base_name: str | None = None,
     report: Report = lambda _: None,
@@ -77,6 +78,7 @@ def train(
 ) -> TrainResult:
     """Train on labelled programs and judgments, and leave a scorer in `out`/scorer. See the module.
 
+    `teacher` are comparisons of labelled programs by another scorer: encoded-once verdicts learn from them as well.
     `start` is a scorer of the same base to go on from: its adapter, or with `full` all its weights.
     `base_name` is what the scorer says it belongs to; by default the base as given, without its folder.
     `report` gets a line now and then, `on_step` each row of the log.
@@ -86,7 +88,7 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
     if not accelerator.is_main_process:
         report = lambda _: None  # noqa: E731
-    run = _Run(base, labels, mixture, start, Path(out), settings, accelerator, report, started)
+    run = _Run(base, labels, mixture, teacher, start, Path(out), settings, accelerator, report, started)
     run.resume()
     run.fit(on_step)
     return run.finish(base_name or Path(base).name)
@@ -100,6 +102,7 @@ class _Run:
         base: str | Path,
         labels: Sequence[str | Path],
         mixture: Sequence[str | Path],
+        teacher: Sequence[str | Path],
         start: str | Path | None,
         out: Path,
         settings: TrainSettings,
@@ -110,7 +113,8 @@ class _Run:
         self.base, self.out, self.settings = base, out, settings
         self.accelerator, self.report, self.started = accelerator, report, started
         out.mkdir(parents=True, exist_ok=True)
-        self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture)]
+        self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture, *teacher)]
+        self.teacher = inputs.read_teacher(teacher)
         self.tokenizer, model = _load(start or base if settings.full else base, settings, accelerator.device)
         if start is not None:
             self.data.append(_begin_from(model, Path(start), is_full=settings.full))
@@ -186,7 +190,9 @@ class _Run:
                 self.judgments[place] = replace(self.judgments[place], reference=margin)
 
     def _steps(self, *, num_epochs: int | None = None) -> Iterator[list[list[Example]]]:
-        examples = inputs.stream(self.problems, self.judgments, self.encoder, self.settings, num_epochs=num_epochs)
+        examples = inputs.stream(
+            self.problems, self.judgments, self.encoder, self.settings, num_epochs=num_epochs, teacher=self.teacher
+        )
         packed = inputs.packs(examples, self.settings.pack_tokens, seed=self.settings.seed)
         return inputs.steps(packed, batch_size=self.settings.batch_size, num_processes=self.accelerator.num_processes)
 

@@ -1,3 +1,4 @@
+import math
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -8,6 +9,7 @@ from transformers import AutoTokenizer
 
 from rerank.backends.encoding import PromptEncoder
 from rerank.errors import InputError
+from rerank.programs import program_key
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 from rerank.store import write_rows
@@ -20,12 +22,13 @@ from rerank.training.inputs import (
     packs,
     read_judgments,
     read_problems,
+    read_teacher,
     steps,
     stream,
     usable,
 )
 from rerank.training.labels import Label
-from rerank.training.presets import preset
+from rerank.training.presets import TrainSettings, preset
 
 SETTINGS = preset("small", max_programs=4, pack_tokens=1024, num_pairs=2)
 
@@ -67,6 +70,34 @@ def test_the_seed_decides_everything_and_epochs_differ(encoder: PromptEncoder) -
     assert first(0) == first(0)
     assert first(0) != first(1)
     assert first(0)[:15] != first(0)[15:]
+
+
+def test_a_teacher_softens_the_labels_of_the_pairs_that_it_judged(encoder: PromptEncoder, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, mode="encoded-once", num_pairs=4, teacher_weight=0.5)
+    right, wrong, unjudged = (program_key(f"x = {number}") for number in (0, 1, 2))
+    rows = [(wrong, right, 3.0), (right, wrong, -1.0)]  # mean: the wrong one, by 2
+    path = tmp_path / "comparisons.jsonl"
+    write_rows(path, ({"task_id": "p/0", "first": a, "second": b, "log_odds": value} for a, b, value in rows))
+    teacher = read_teacher([path])
+    assert teacher == {("p/0", right, wrong): -2.0, ("p/0", wrong, right): 2.0}
+    [example] = stream([_problem(0, "a", 3, 1)], [], encoder, settings, num_epochs=1, teacher=teacher)
+    found = {program_key(example.programs[v.second].program): v.probability for v in example.verdicts}
+    assert found == {wrong: pytest.approx(0.5 + 0.5 / (1 + math.exp(2.0))), unjudged: 1.0}
+    path.write_text('{"task_id": "p/0"}\n')
+    with pytest.raises(InputError, match=r"comparisons.jsonl, line 1: not a comparison"):
+        read_teacher([path])
+
+
+def test_a_share_of_encoded_once_examples_is_asked_jointly_too(encoder: PromptEncoder) -> None:
+    problems = [_problem(number, f"g/{number}", 4, 2) for number in range(40)]
+    alone = replace(SETTINGS, mode="encoded-once")
+
+    def num_joint(settings: TrainSettings) -> int:
+        return sum(bool(example.pairs) for example in stream(problems, [], encoder, settings, num_epochs=1))
+
+    assert num_joint(alone) == 0
+    assert 8 <= num_joint(replace(alone, joint_share=0.5)) <= 32
+    assert num_joint(replace(alone, joint_share=1.0)) == num_joint(replace(alone, mode="joint")) == 40
 
 
 def test_forms_of_one_task_weigh_as_one(encoder: PromptEncoder) -> None:

@@ -120,7 +120,8 @@ AutoraterName = Annotated[
     str | None,
     typer.Option(
         help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
-        "examples, mbr-exec, majority-vote, codet, srank, posterior. Shipped: rerank-0.5b (the default), rerank-1.5b.",
+        "examples, mbr-exec, majority-vote, codet, srank, coder-reviewer, self-certainty, posterior. Shipped: "
+        "rerank-0.5b (the default), rerank-1.5b.",
         autocompletion=_autoraters,
     ),
 ]
@@ -129,6 +130,13 @@ Tests = Annotated[
     typer.Option(help="Tests that a model wrote: JSONL with `task_id`, `form` and `texts`, or CodeT's `samples`."),
 ]
 TestWriter = Annotated[str | None, typer.Option(help="Model that is to write tests from the problems alone.")]
+BareTests = Annotated[
+    bool, typer.Option("--tests-without-examples", help="Show --test-writer no example of a docstring, as CodeT does.")
+]
+Reviewer = Annotated[
+    str | None,
+    typer.Option(help="Model, at best the generator, by whose likelihoods coder-reviewer and self-certainty select."),
+]
 Confidence = Annotated[
     float, typer.Option(min=0.5, max=1.0, help="Sureness with which the guard replaces the generator's own choice.")
 ]
@@ -221,6 +229,8 @@ def run(
     weights: Weights = None,
     tests: Tests = None,
     test_writer: TestWriter = None,
+    tests_without_examples: BareTests = False,
+    reviewer: Reviewer = None,
     confidence: Confidence = 0.9,
     greedy: Greedy = None,
     budget: Budget = None,
@@ -254,7 +264,11 @@ def run(
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
     options = _options("judge", weights, base_url, cluster, replicas)
-    evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy, budget)
+    evidence = _evidence(
+        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, budget
+    )
+    if reviewer:
+        stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
     given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": executor, **evidence}
     try:
         stages.score(folder, chosen, found, scoring, passed=passed, **given)
@@ -317,6 +331,8 @@ def score(
     weights: Weights = None,
     tests: Tests = None,
     test_writer: TestWriter = None,
+    tests_without_examples: BareTests = False,
+    reviewer: Reviewer = None,
     confidence: Confidence = 0.9,
     greedy: Greedy = None,
     budget: Budget = None,
@@ -331,9 +347,12 @@ def score(
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     options = _options("judge", weights, base_url, cluster, replicas)
+    benchmark = stages.Benchmark(chosen, chosen)
     evidence = _evidence(
-        folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
+        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, budget
     )
+    if reviewer:
+        stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
     given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": _executor(cluster), **evidence}
     stages.score(folder, chosen, found, scoring, **given)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
@@ -636,6 +655,7 @@ def _evidence(
     benchmark: "Benchmark",
     tests: str | None,
     test_writer: str | None,
+    without_examples: bool,
     backend: Backend,
     base_url: str | None,
     confidence: float,
@@ -648,11 +668,13 @@ def _evidence(
 
     if tests and test_writer:
         raise typer.BadParameter("--tests and --test-writer exclude each other")
+    if without_examples and not test_writer:
+        raise typer.BadParameter("--tests-without-examples is for --test-writer")
     answers = None
     if tests:
         answers = stages.import_tests(folder, tests, benchmark)
     elif test_writer:
-        writing = WriteSettings(test_writer, backend=backend.value)
+        writing = WriteSettings(test_writer, without_examples=without_examples, backend=backend.value)
         answers = stages.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
     return {"answers": answers, "select": SelectSettings(confidence, greedy, **_limits(budget))}
 

@@ -10,7 +10,7 @@ A problem's candidates are written together, so a killed run repeats at most the
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rerank.backends import GenerationRequest, Sample, SampleSource, Sampling
+from rerank.backends import GenerationRequest, LikelihoodSource, Sample, SampleSource, Sampling
 from rerank.candidates import to_row
 from rerank.programs import STOP_WORDS, extract, program_key
 from rerank.records import Candidate, PublicProblem
@@ -45,7 +45,7 @@ def base_request(problem: PublicProblem) -> GenerationRequest:
 STYLES: dict[str, Callable[[PublicProblem], GenerationRequest]] = {"chat": chat_request, "base": base_request}
 
 
-def style_of(source: SampleSource) -> str:
+def style_of(source: SampleSource | LikelihoodSource) -> str:
     """The prompt style that fits a model: `chat` where its tokenizer has a chat template."""
     return "chat" if source.has_chat_template else "base"
 

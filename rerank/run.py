@@ -6,6 +6,7 @@
     examples.jsonl      what it said under the prompt's own examples
     tests.jsonl         what a model wrote when asked for tests
     trials.jsonl        what each program returned on those tests' calls and on generated inputs
+    likelihoods.jsonl   how likely a model finds each program given its problem, and the problem given the program
     scores.jsonl        pointwise judgments          comparisons.jsonl   pairwise ones
     costs.jsonl         prompts, tokens and seconds that each problem's judging took
     rankings.jsonl      every selector's order, written whole once all problems are judged
@@ -40,6 +41,7 @@ KEYS = {
     "outcomes": lambda row: row["key"],
     "examples": lambda row: row["key"],
     "tests": lambda row: (row["task_id"], row["form"]),
+    "likelihoods": lambda row: (row["task_id"], row["key"]),
     "trials": lambda row: row["key"],
 }
 

@@ -6,9 +6,10 @@ from rerank.backends import Sampling
 from rerank.baselines import BASELINES
 from rerank.errors import SettingError
 from rerank.evidence.agreement import AGREEMENTS
+from rerank.evidence.likelihoods import VALUES
 
 # Autoraters by name that need no model; the posterior takes a model's scores where there are some.
-MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, "posterior", "posterior+guard")
+MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, *VALUES, "posterior", "posterior+guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class WriteSettings:
 
     writer: str
     form: str | None = None  # one of written_tests.STYLES; None: by whether the model has a chat template
+    without_examples: bool = False  # ask from the problem without its docstring's examples
     num_samples: int = 10
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=300))
     backend: str = "auto"

@@ -24,6 +24,7 @@ class Row:
     log_probability: bool = False
     examples: bool = False  # the docstring's, and the inputs made from them
     tests: bool = False  # those that a model wrote
+    likelihoods: bool = False  # of programs and problems, by a reviewer
 
     def seen(self, candidates: Sequence[Candidate], evidence: Evidence) -> tuple[Sequence[Candidate], Evidence]:
         """The candidates and the evidence with all else taken away."""
@@ -33,6 +34,7 @@ class Row:
             examples=evidence.examples if self.examples else {},
             inputs=evidence.inputs if self.examples else None,
             written=evidence.written if self.tests else None,
+            likelihoods=evidence.likelihoods if self.likelihoods else {},
         )
         if self.log_probability:
             return candidates, shown
@@ -43,6 +45,9 @@ ROWS: dict[str, Row] = {
     "random": Row("random"),
     "first": Row("first"),
     "log-probability": Row("log-probability", log_probability=True),
+    "Coder-Reviewer": Row("coder-reviewer", likelihoods=True),
+    "Coder-Reviewer, normalised": Row("coder-reviewer-normalised", likelihoods=True),
+    "self-certainty": Row("self-certainty", likelihoods=True),
     "examples": Row("examples", examples=True),
     "examples, then log-probability": Row("examples", examples=True, log_probability=True),
     "CodeT": Row("codet", tests=True),
@@ -73,12 +78,14 @@ def rankings(
         "log_probability": any(each.mean_log_probability is not None for group in groups.values() for each in group),
         "examples": any(each.examples for each in given),
         "tests": any(each.written for each in given),
+        "likelihoods": any(each.likelihoods for each in given),
     }
     found = {}
     for name, row in ROWS.items():
         wanted = [part for part in has if getattr(row, part)]
         if row.selector.startswith("posterior"):  # of several kinds of evidence it makes do with what there is
-            if name.startswith("all but") and not all(has[part] for part in has if not getattr(row, part)):
+            left_out = [part for part in has if part != "likelihoods" and not getattr(row, part)]
+            if name.startswith("all but") and not all(has[part] for part in left_out):
                 continue  # the same as `all`
             if not name.startswith("all") and not all(has[part] for part in wanted):
                 continue

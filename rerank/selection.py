@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rerank import posterior
-from rerank.aggregation import Aggregate
+from rerank.aggregation import AGGREGATES, Aggregate
 from rerank.baselines import BASELINES
 from rerank.evidence import likelihoods
 from rerank.evidence.agreement import AGREEMENTS, Agreement
@@ -36,6 +36,7 @@ class Evidence:
     """What was found out about one problem's candidates, by key. A key that is missing is not known about."""
 
     scores: Mapping[str, float | None] = field(default_factory=dict)  # an autorater's pointwise log-odds
+    comparisons: Sequence[Comparison] = ()  # its verdicts on pairs, any of them
     examples: Mapping[str, float | None] = field(default_factory=dict)  # share of the docstring's examples passed
     written: Tried | None = None  # model-written tests, and what each program did on them
     inputs: Tried | None = None  # generated inputs, on which programs can only agree
@@ -232,10 +233,17 @@ def _baseline(name: str) -> Selector:
     return rank
 
 
+def rank_borda(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+    """By the comparisons at hand, whatever the tournament was."""
+    values: dict[str, float | None] = {**AGGREGATES["borda"](distinct_keys(candidates), evidence.comparisons)}
+    return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector="borda")
+
+
 SELECTORS: dict[str, Selector] = {
     **{name: _baseline(name) for name in BASELINES},
     "examples": rank_examples,
     "pointwise": rank_pointwise,
+    "borda": rank_borda,
     **{name: _agreement(name, agreement) for name, agreement in AGREEMENTS.items()},
     **{name: _likelihood(name) for name in NEED_LIKELIHOODS},
     "posterior": rank_posterior,

@@ -343,7 +343,7 @@ def evidence_of(
     wanted: Mapping[str, Set[str]] | None = None,
 ) -> dict[str, Evidence]:
     """All that is known, by task_id: pointwise scores as far as the folder has them; of the `wanted` keys, if given."""
-    scores, read = load_scores(folder), load_likelihoods(folder)
+    scores, read, played = load_scores(folder), load_likelihoods(folder), load_comparisons(folder)
     if wanted is not None:
         scores = {
             task_id: {key: value for key, value in of_task.items() if key in wanted.get(task_id, ())}
@@ -352,6 +352,7 @@ def evidence_of(
     found = {
         problem.task_id: Evidence(
             scores=scores.get(problem.task_id, {}),
+            comparisons=played.get(problem.task_id, ()),
             examples=selection.log_odds_by_key(shares.get(problem.task_id, ())),
             written=tried.written.get(problem.task_id),
             inputs=tried.inputs.get(problem.task_id),
@@ -374,7 +375,7 @@ def _worth_judging(
 ) -> list[early.Ask]:
     """What to ask of the autorater, most gain first, by all other evidence."""
     model = posterior.read_model()
-    unscored = {task_id: replace(each, scores={}) for task_id, each in evidence.items()}
+    unscored = {task_id: replace(each, scores={}, comparisons=()) for task_id, each in evidence.items()}
     beliefs = {
         problem.task_id: posterior.believe(groups[problem.task_id], unscored[problem.task_id], model)
         for problem in problems
@@ -551,8 +552,10 @@ def load_likelihoods(folder: RunFolder) -> dict[str, dict[str, likelihoods.Read]
 
 
 def load_comparisons(folder: RunFolder) -> dict[str, list[Comparison]]:
-    """What the folder's journal holds, by task_id."""
+    """What the folder's journal holds, by task_id; empty where nothing was compared."""
     found: dict[str, list[Comparison]] = {}
+    if not (folder.path / "comparisons.jsonl").exists():
+        return found
     with folder.journal("comparisons") as journal:
         for row in journal.rows.values():
             found.setdefault(row["task_id"], []).append(Comparison(**row))
@@ -566,7 +569,7 @@ def _costs(folder: RunFolder, selectors: Iterable[str]) -> dict[str, Cost]:
     models = set(AUTORATERS)
     needs = {name: {"trials"} for name in AGREEMENTS} | {name: {name} for name in ("examples", *models)}
     needs |= {name: {"likelihoods"} for name in NEED_LIKELIHOODS}
-    needs |= {name: {"examples", "trials", "pointwise"} for name in ("posterior", "posterior+guard")}
+    needs |= {name: {"examples", "trials", *models} for name in ("posterior", "posterior+guard")}
     found = {}
     for selector in selectors:
         own = [row for row in rows if row["stage"] in needs.get(selector, ())]

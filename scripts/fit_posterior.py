@@ -6,9 +6,10 @@
 
 Of `--problems` (as `sample_and_label.py problems` writes them) only those of the split dev are looked at. Each file of
 `--samples` is one generator's candidates; `--labels` says which are right; `--scores` is a training run's folder with
-`dev_scores.jsonl` and `scorer/scorer.json`; `--tests` what a model wrote (see rerank.evidence.writers). The evidence is
-gathered in the sandbox, in journals below `--work`, so that a killed run goes on where it stopped. What is missing is
-left out: without `--tests`, say, there is no regression that knows of written tests.
+`dev_scores.jsonl` and `scorer/scorer.json`; `--comparisons` the same scorer's verdicts on pairs of them, as a run
+folder has them; `--tests` what a model wrote (see rerank.evidence.writers). The evidence is gathered in the sandbox, in
+journals below `--work`, so that a killed run goes on where it stopped. What is missing is left out: without `--tests`,
+say, there is no regression that knows of written tests.
 
 The model goes to `--out`, by default the file that ships; a table of cross-validated figures to standard output.
 """
@@ -30,11 +31,13 @@ from rerank.evidence.fitting import Figures, cross_validate, subsets
 from rerank.evidence.writers import Answers, read_answers
 from rerank.problems import load_problems
 from rerank.programs import program_key
-from rerank.records import Problem
+from rerank.records import Comparison, Problem
 from rerank.run import KEYS
 from rerank.selection import Evidence
 from rerank.store import Journal, file_hash, read_rows
 from rerank.training.labels import Label, read_labels
+
+_MOST = 0.8  # of one generator's programs: judged as a whole, or not at all
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -46,6 +49,7 @@ def fit(
     samples: Annotated[list[Path], typer.Option(help="Candidates of one generator; repeatable.")],
     work: Annotated[Path, typer.Option(help="Folder for the journals.")],
     scores: Annotated[Path | None, typer.Option(help="Folder of a training run, for the autorater's scores.")] = None,
+    comparisons: Annotated[Path | None, typer.Option(help="Verdicts on pairs: JSONL, the same scorer's.")] = None,
     tests: Annotated[list[Path] | None, typer.Option(help="Tests that a model wrote; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="The model's file.")] = posterior.MODEL,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
@@ -58,6 +62,7 @@ def fit(
     known = [label for label in read_labels(labels) if label.task_id in group_of]
     right = {(label.task_id, key): label.right for label in known if (key := program_key(label.program))}
     judged = _scores(scores, known) if scores else {}
+    played = _comparisons(comparisons) if comparisons else {}
     answers = _answers(tests or [], dev)
     found = []
     for path in samples:
@@ -72,12 +77,15 @@ def fit(
             shares = examples.judge(public, drawn, pool=pool, journal=shown)
             tried = gathering.gather(public, drawn, answers, pool=pool, journal=trials)
             verdicts = _verdicts(shown)
-        # Another generator's samples were not judged, but for the few programs that both wrote.
+        # Another generator's samples were not judged, but for the programs that both wrote.
         own = {(each.task_id, each.key) for each in drawn if each.key is not None}
-        has_scores = sum(key in judged.get(task_id, {}) for task_id, key in own) > len(own) / 2
+        compared = {(task, key) for task, each in played.items() for one in each for key in (one.first, one.second)}
+        has_scores = sum(key in judged.get(task_id, {}) for task_id, key in own) > _MOST * len(own)
+        has_comparisons = len(own & compared) > _MOST * len(own)
         evidence = {
             problem.task_id: Evidence(
                 scores=judged.get(problem.task_id, {}) if has_scores else {},
+                comparisons=played.get(problem.task_id, ()) if has_comparisons else (),
                 examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
                 written=tried.written.get(problem.task_id),
                 inputs=tried.inputs.get(problem.task_id),
@@ -86,7 +94,7 @@ def fit(
         }
         found += fitting.instances(drawn, evidence, right, group_of, verdicts)
     regressions = posterior.fit([case for each in found for case in each.cases])
-    inputs = [problems, *labels, *samples, *(tests or [])]
+    inputs = [problems, *labels, *samples, *([comparisons] if comparisons else []), *(tests or [])]
     about = {
         "files": {path.name: file_hash(path)[:16] for path in inputs},
         "scores": str(scores.name) if scores else None,
@@ -115,6 +123,19 @@ def _scores(run: Path, labels: list[Label]) -> dict[str, dict[str, float | None]
         key = program_key(label.program)
         if value is not None and key is not None and label.origin == "sample":
             found.setdefault(label.task_id, {})[key] = value
+    return found
+
+
+def _comparisons(path: Path) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = {}
+    for line, row in read_rows(path):
+        try:
+            verdict = Comparison(row["task_id"], row["first"], row["second"], row["log_odds"])
+        except KeyError as error:
+            raise InputError(
+                f"no {error}: a comparison has task_id, first, second, log_odds", path=path, line=line
+            ) from error
+        found.setdefault(verdict.task_id, []).append(verdict)
     return found
 
 

@@ -10,20 +10,16 @@ frontier.json, frontier.md and frontier.png.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rerank import metrics, posterior, stages
-from rerank.candidates import by_problem
+from rerank import metrics, posterior
 from rerank.errors import SettingError, one_line
-from rerank.evidence import fitting
 from rerank.evidence.frontier import Point, by_judgments, by_samples
-from rerank.evidence.writers import read_answers
-from rerank.problems import load_problems
-from rerank.run import RunFolder
-from rerank.settings import SelectSettings
+from rerank.replay import Passed, open_run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -42,35 +38,23 @@ def main(
     examples: Annotated[bool, typer.Option(help="Whether the docstring's examples may be looked at.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
 ) -> None:
-    folder = RunFolder(run)
-    settings = folder.settings("problems")
-    problems = load_problems(settings["name"])[: settings["limit"]]
-    drawn = stages.load_candidates(folder, problems)
-    answers = read_answers(tests, problems) if tests else {}
-    shares, tried = stages.run_evidence(folder, problems, drawn, answers, 0, workers)
+    found = open_run(run, tests=tests, size=size, workers=workers)
+    groups, evidence = found.groups, found.evidence
     if not examples:
-        shares, tried = {}, type(tried)(tried.written, {})
-    evidence = stages.evidence_of(folder, problems, shares, tried, SelectSettings(), 0)
-    groups = {task_id: group[:size] for task_id, group in by_problem(drawn).items()}
-    evidence = {
-        task_id: fitting.evidence_among(each, {one.key for one in groups[task_id] if one.key is not None})
-        for task_id, each in evidence.items()
-    }
+        evidence = {task_id: replace(each, examples={}, inputs=None) for task_id, each in evidence.items()}
     total = sum(len({each.key for each in group if each.key is not None}) for group in groups.values())
     if not any(each.scores for each in evidence.values()):
         raise SettingError(f"{run}: has no scores; run it with an autorater first")
-    passed = stages.execute(folder, problems, drawn, timeout_s=folder.settings("execute")["timeout_s"])
     model = posterior.read_model()
-    found = {"judgments": by_judgments(groups, evidence, model, budgets=[round(share * total) for share in SHARES])}
+    points = {"judgments": by_judgments(groups, evidence, model, budgets=[round(share * total) for share in SHARES])}
     if min(map(len, groups.values())) > batch:
-        found["samples"] = by_samples(groups, evidence, model, batch=batch, sureness=SURENESS)
+        points["samples"] = by_samples(groups, evidence, model, batch=batch, sureness=SURENESS)
     rows = {
-        name: [_row(point, passed.base, passed.plus, judgment_seconds if name == "judgments" else None)
-               for point in points]
-        for name, points in found.items()
-    }  # fmt: skip
+        name: [_row(point, found.passed, judgment_seconds if name == "judgments" else None) for point in each]
+        for name, each in points.items()
+    }
     out.mkdir(parents=True, exist_ok=True)
-    document = {"num_problems": len(problems), "num_programs": total, **rows}
+    document = {"num_problems": len(found.problems), "num_programs": total, **rows}
     (out / "frontier.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = _tables(rows, total)
     (out / "frontier.md").write_text(text, encoding="utf-8")
@@ -78,15 +62,12 @@ def main(
     print(text, end="")
 
 
-Passed = Mapping[tuple[str, int], bool]
-
-
-def _row(point: Point, base: Passed, plus: Passed | None, seconds: float | None) -> dict[str, Any]:
-    estimate = metrics.mean([float(base[place]) for place in point.choices.items()])
+def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> dict[str, Any]:
+    estimate = metrics.mean([float(passed["base"][place]) for place in point.choices.items()])
     row: dict[str, Any] = {"setting": point.setting, "spent": point.spent, "pass_at_1": estimate.value}
     row |= {"low": estimate.low, "high": estimate.high}
-    if plus is not None:
-        row["plus"] = sum(plus[place] for place in point.choices.items()) / len(point.choices)
+    if "plus" in passed:
+        row["plus"] = sum(passed["plus"][place] for place in point.choices.items()) / len(point.choices)
     return row if seconds is None else row | {"seconds": seconds * point.spent}
 
 

@@ -99,7 +99,8 @@ def evidence_among(evidence: Evidence, keys: set[str]) -> Evidence:
     def among(tried: Tried | None) -> Tried | None:
         return tried and Tried(tried.trial, {key: trace for key, trace in tried.traces.items() if key in keys})
 
-    return replace(evidence, written=among(evidence.written), inputs=among(evidence.inputs))
+    played = [each for each in evidence.comparisons if each.first in keys and each.second in keys]
+    return replace(evidence, written=among(evidence.written), inputs=among(evidence.inputs), comparisons=played)
 
 
 def cross_validate(found: Sequence[Instance], groups: Sequence[str], *, num_folds: int = NUM_FOLDS) -> Figures | None:

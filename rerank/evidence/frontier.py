@@ -32,7 +32,7 @@ def by_judgments(
     groups: Groups, evidence: Mapping[str, Evidence], model: Model, *, budgets: Sequence[int], min_gain: float = 0.0
 ) -> list[Point]:
     """Spend each budget of judgments where most is gained, by all other evidence (see `early`)."""
-    unscored = {task_id: replace(each, scores={}) for task_id, each in evidence.items()}
+    unscored = {task_id: replace(each, scores={}, comparisons=()) for task_id, each in evidence.items()}
     beliefs = {task_id: believe(groups[task_id], each, model) for task_id, each in unscored.items()}
     behaviours = {task_id: each.behaviour for task_id, each in unscored.items()}
     asks = early.plan(beliefs, behaviours, separation=model.separation, min_gain=min_gain)
@@ -42,7 +42,7 @@ def by_judgments(
         shown = {}
         for task_id, each in evidence.items():
             asked = {key: score for key, score in each.scores.items() if key in wanted.get(task_id, ())}
-            shown[task_id] = replace(each, scores=early.shared(asked, behaviours[task_id]))
+            shown[task_id] = replace(each, scores=early.shared(asked, behaviours[task_id]), comparisons=())
         choices = {task_id: _best(groups[task_id], shown[task_id], model)[0] for task_id in groups}
         points.append(Point(budget, sum(map(len, wanted.values())), choices))
     return points

@@ -6,7 +6,6 @@ mend, said in one line; 130: interrupted, everything finished is kept.
 
 import functools
 import json
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from rerank.backends import EngineOptions
     from rerank.records import Candidate, Problem
     from rerank.run import RunFolder
-    from rerank.settings import GenerateSettings, ScoreSettings
+    from rerank.settings import GenerateSettings, ScoreSettings, Spending
     from rerank.stages import Benchmark
 
 app = typer.Typer(
@@ -145,7 +144,7 @@ Budget = Annotated[
     str | None,
     typer.Option(
         help="Judge only where other evidence leaves the choice open, and no more than this: a number of programs, "
-        "or seconds such as 60s."
+        "or seconds such as 60s. With --generator also 400samples: drawn in rounds, where more are worth most."
     ),
 ]
 ModeName = Annotated[
@@ -245,31 +244,37 @@ def run(
 ) -> None:
     """The whole job: candidates, execution, judgments, table. With no option: the shipped candidates for HumanEval,
     judged by the default autorater."""
-    from rerank import report, shipped, stages
+    from rerank import report, rounds, shipped, stages
 
     if candidates and generator:
         raise typer.BadParameter("--candidates and --generator exclude each other")
+    limits = _limits(budget, spends_samples=generator is not None)
     executor = _executor(cluster)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
+    sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend, limits.max_samples)
     source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
     folder = _open_folder(out, fresh, problems, source, sampling, scoring)
     benchmark = stages.open_problems(folder, problems, limit=limit)
     chosen = benchmark.chosen
-    if sampling:
-        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url, cluster, replicas))
-    else:
+    if not sampling:
         found = stages.import_candidates(folder, str(source), benchmark)
+    evidence = _evidence(
+        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, limits
+    )
+    if sampling:
+        asking = _options("generate", weights, base_url, cluster, replicas)
+        if sampling.max_total is None:
+            found = stages.generate(folder, chosen, sampling, asking)
+        else:
+            given = {"seed": seed, "num_workers": workers, "executor": executor, **evidence}
+            found = rounds.generate(folder, chosen, sampling, asking, **given)
     if sampling or candidates:  # what the shipped candidates lost to extraction stands in the report
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
     options = _options("judge", weights, base_url, cluster, replicas)
-    evidence = _evidence(
-        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, budget
-    )
     if reviewer:
         stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
-    given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": executor, **evidence}
+    given = {"options": options, "num_workers": workers, "executor": executor, **evidence}
     try:
         stages.score(folder, chosen, found, scoring, passed=passed, **given)
     except KeyboardInterrupt:
@@ -344,12 +349,13 @@ def score(
     """Judge the candidates and rank them, by the autorater and by every selector that needs no model."""
     from rerank import stages
 
+    limits = _limits(budget)
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     options = _options("judge", weights, base_url, cluster, replicas)
     benchmark = stages.Benchmark(chosen, chosen)
     evidence = _evidence(
-        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, budget
+        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, limits
     )
     if reviewer:
         stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
@@ -660,7 +666,7 @@ def _evidence(
     base_url: str | None,
     confidence: float,
     greedy: int | None,
-    budget: str | None,
+    limits: "Spending",
 ) -> dict[str, Any]:
     """What `stages.score` is to know beside the autorater's settings: written tests, and how to choose."""
     from rerank import stages
@@ -676,30 +682,35 @@ def _evidence(
     elif test_writer:
         writing = WriteSettings(test_writer, without_examples=without_examples, backend=backend.value)
         answers = stages.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
-    return {"answers": answers, "select": SelectSettings(confidence, greedy, **_limits(budget))}
+    select = SelectSettings(confidence, greedy, limits.max_judgments, limits.max_seconds)
+    return {"answers": answers or {}, "select": select}
 
 
-def _limits(budget: str | None) -> dict[str, Any]:
-    """`200` or `60s` as SelectSettings has them."""
-    match = re.fullmatch(r"(\d+)(s?)", budget or "0")
-    if not match:
-        raise typer.BadParameter(
-            f"--budget {budget}: a number of programs, or of seconds with an s behind it, is wanted"
-        )
-    if budget is None:
-        return {}
-    return {"max_seconds": float(match[1])} if match[2] else {"max_judgments": int(match[1])}
+def _limits(budget: str | None, *, spends_samples: bool = False) -> "Spending":
+    from rerank.settings import Spending
+
+    found = Spending.parse(budget)
+    if found.max_samples is not None and not spends_samples:
+        raise typer.BadParameter(f"--budget {budget}: samples are spent by rerank run with --generator")
+    return found
 
 
 def _generate_settings(
-    generator: str | None, n: int, temperature: float, top_p: float, max_tokens: int, seed: int, backend: Backend
+    generator: str | None,
+    n: int,
+    temperature: float,
+    top_p: float,
+    max_tokens: int,
+    seed: int,
+    backend: Backend,
+    max_total: int | None = None,
 ) -> "GenerateSettings | None":
     from rerank.backends import Sampling
     from rerank.settings import GenerateSettings
 
     if generator is None:
         return None
-    return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value)
+    return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value, max_total)
 
 
 def _options(

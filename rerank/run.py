@@ -2,6 +2,7 @@
 
     run.toml            settings of each stage, versions, host, hashes of the inputs
     candidates.jsonl    one candidate a line
+    rounds.jsonl        under a budget of samples: how many each round draws of which problem
     outcomes.jsonl      what the sandbox said of each program under the hidden tests
     examples.jsonl      what it said under the prompt's own examples
     tests.jsonl         what a model wrote when asked for tests
@@ -41,6 +42,7 @@ KEYS = {
     "outcomes": lambda row: row["key"],
     "examples": lambda row: row["key"],
     "tests": lambda row: (row["task_id"], row["form"]),
+    "rounds": lambda row: row["round"],
     "likelihoods": lambda row: (row["task_id"], row["key"]),
     "trials": lambda row: row["key"],
 }

@@ -30,7 +30,7 @@ from rerank.aggregation import AGGREGATES
 from rerank.autoraters import AUTORATERS, backend_for, open_autorater
 from rerank.backends import Engine, EngineOptions, LikelihoodSource, Usage, open_engine
 from rerank.candidates import by_problem, from_row, to_row
-from rerank.errors import InputError, SettingError
+from rerank.errors import InputError, ResumeError, SettingError
 from rerank.evidence import examples, gathering, likelihoods, writers
 from rerank.evidence.agreement import AGREEMENTS
 from rerank.evidence.gathering import Gathered
@@ -67,7 +67,13 @@ def open_problems(folder: RunFolder, name: str, *, limit: int | None = None) -> 
 def generate(
     folder: RunFolder, problems: Sequence[Problem], settings: GenerateSettings, options: EngineOptions
 ) -> list[Candidate]:
-    """Sample what is still missing, from a model."""
+    """Sample what is still missing, from a model.
+
+    Raises ResumeError for a folder whose samples were drawn under a budget: the rest would have had other seeds.
+    """
+    spent = folder.document().get("candidates", {}).get("max_total")
+    if spent is not None:
+        raise ResumeError(f"{folder.path}: drawn with --budget {spent}samples; give it again, or take another --out")
     folder.settle(
         "candidates",
         {

@@ -150,7 +150,7 @@ def test_a_run_with_a_reviewer_goes_on_where_it_stopped(given, tmp_path, tiny_mo
     assert set(VALUES) <= set(found)
     path = out / "likelihoods.jsonl"
     lines = path.read_text().splitlines()
-    assert {json.loads(line)["task_id"] for line in lines} == {"t/0", "t/1", "t/2"} or len(lines) == 9
+    assert {json.loads(line)["task_id"] for line in lines} == {"toy/0", "toy/1", "toy/2"}
     write(path, [json.loads(line) for line in lines[:-1]])  # as after a kill: the last problem is read again
     assert figures(rerank("run", *options)) == found
     assert sorted(path.read_text().splitlines()) == sorted(lines)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,11 @@ def a_world(num_problems: int, *, seed: int = 0):
     return candidates, evidence, right, group_of
 
 
+def instances_of(world):
+    candidates, known, right, group_of = world
+    return instances(candidates, {task_id: [each] for task_id, each in known.items()}, right, group_of)
+
+
 @pytest.fixture(scope="module")
 def world():
     return a_world(80)
@@ -55,7 +61,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def model(world):
-    found = instances(*world)
+    found = instances_of(world)
     return Model(fit([case for each in found for case in each.cases]), separation(found))
 
 
@@ -67,12 +73,22 @@ def test_every_set_of_groups_has_a_regression(model):
 
 
 def test_more_evidence_picks_better_and_is_calibrated(world):
-    found = instances(*world)
+    found = instances_of(world)
     rows = {groups: cross_validate(found, groups) for groups in subsets(list(GROUPS))}
     everything = rows[tuple(GROUPS)]
     assert everything.pick_rate.value > rows[("scores",)].pick_rate.value > everything.random
     assert everything.negative_log_likelihood < rows[("scores",)].negative_log_likelihood < math.log(2)
     assert everything.calibration_error < 0.1
+
+
+def test_a_problem_with_several_writers_of_tests_counts_once(world):
+    candidates, evidence, right, group_of = world
+    twice = {task_id: [each, replace(each, written=None)] for task_id, each in evidence.items()}
+    found = instances(candidates, twice, right, group_of)
+    one = [each for each in found if each.task_id == "t/0"]
+    assert len(one) == 2
+    assert sum(case.weight for each in one for case in each.cases) == pytest.approx(1.0)
+    assert ["tests" in each.cases[0].features for each in one] == [True, False]
 
 
 def test_weights_of_a_regression_against_counting():

@@ -15,7 +15,7 @@ That draws programs as independent of each other, and verdicts as independent of
 judgment, so a gain is for ordering problems and for leaving out those that are decided, not a promise.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,10 @@ class Ask:
     task_id: str
     keys: tuple[str, ...]
     gain: float  # expected, in pass@1 of this problem
+
+    @property
+    def num_pairs(self) -> int:
+        return len(self.keys) * (len(self.keys) - 1) // 2
 
     @property
     def rate(self) -> float:
@@ -63,14 +67,16 @@ def plan(
     return sorted(asks, key=lambda ask: (-ask.rate, ask.task_id))
 
 
-def within(asks: Iterable[Ask], budget: int | None) -> dict[str, set[str]]:
-    """As many asks, in order, as the budget of judgments allows; None: all."""
+def within(
+    asks: Iterable[Ask], budget: int | None, *, cost: Callable[[Ask], int] = lambda ask: len(ask.keys)
+) -> dict[str, set[str]]:
+    """As many asks, in order, as the budget of judgments allows, or of what `cost` counts; None: all."""
     wanted: dict[str, set[str]] = {}
     for ask in asks:
-        if budget is not None and len(ask.keys) > budget:
+        if budget is not None and cost(ask) > budget:
             continue  # a smaller one may still fit
         wanted[ask.task_id] = set(ask.keys)
-        budget = None if budget is None else budget - len(ask.keys)
+        budget = None if budget is None else budget - cost(ask)
     return wanted
 
 

@@ -1,11 +1,11 @@
-"""What stopping early costs: pass@1 against judgments and against samples, replayed from a run.
+"""What stopping early costs: pass@1 against judgments, comparisons and samples, replayed from a run.
 
 \b
     python scripts/selection_frontier.py runs/codegen --tests test_case.jsonl.gz --out DIR --judgment-seconds 0.21
 
-Reads a run folder of `rerank run --mode pointwise` that has every score, and judges nothing anew. `--judgment-seconds`
-is what one judgment took on the hardware of your choice; it makes the second scale of the plot. Below DIR:
-frontier.json, frontier.md and frontier.png.
+Reads a run folder of `rerank run` that has every score, of comparisons also every one, and judges nothing anew.
+`--judgment-seconds` is what one judgment took on the hardware of your choice; it makes the second scale of the plot.
+Below DIR: frontier.json, frontier.md and frontier.png.
 """
 
 import json
@@ -24,6 +24,7 @@ from rerank.replay import Passed, open_run
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of all distinct programs
+PAIRS = (0, 50, 100, 200, 500, 1000, 2000, 5000, 10**9)  # of all problems
 SURENESS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 
 
@@ -47,6 +48,8 @@ def main(
         raise SettingError(f"{run}: has no scores; run it with an autorater first")
     model = posterior.read_model()
     points = {"judgments": by_judgments(groups, evidence, model, budgets=[round(share * total) for share in SHARES])}
+    if any(each.comparisons for each in evidence.values()):
+        points["comparisons"] = by_judgments(groups, evidence, model, budgets=PAIRS, pairs=True)
     if min(map(len, groups.values())) > batch:
         points["samples"] = by_samples(groups, evidence, model, batch=batch, sureness=SURENESS)
     rows = {
@@ -74,7 +77,7 @@ def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> d
 def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]], total: int) -> str:
     lines = []
     for name, each in rows.items():
-        setting = "budget" if name == "judgments" else "sureness"
+        setting = "sureness" if name == "samples" else "budget"
         extra = [column for column in ("plus", "seconds") if column in each[0]]
         lines += [f"| {setting} | {name} | pass@1 | 95% |" + "".join(f" {column} |" for column in extra)]
         lines += ["|---" * (4 + len(extra)) + "|"]

@@ -27,6 +27,7 @@ from rerank.records import Candidate
 MIN_GAIN = 0.002  # pass@1 of one problem, a judgment or a sample: below it nothing is asked
 MAX_JUDGED = 12  # programs of one problem
 _NUM_DRAWS = 2000
+_NUM_ROUNDS = 5  # of samples, in which a problem reaches the most that it may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,11 @@ def gain_of_samples(
         right = sum(beliefs[key].probability for key in others)
     chance = (right + 1) / (len(candidates) + 2)
     return (1 - best) * (1 - (1 - chance) ** num_new)
+
+
+def round_size(max_each: int) -> int:
+    """How many a round draws of a problem, which so may get `max_each` in all."""
+    return -(-max_each // _NUM_ROUNDS)
 
 
 def next_round(

@@ -26,8 +26,6 @@ from rerank.run import RunFolder
 from rerank.settings import GenerateSettings, SelectSettings
 from rerank.store import Journal, content_hash
 
-_NUM_ROUNDS = 5  # in which a problem reaches its --n samples, if it gets them all
-
 
 def generate(
     folder: RunFolder,
@@ -46,7 +44,7 @@ def generate(
     Raises SettingError where the budget is too small for the first round.
     """
     assert settings.max_total is not None
-    size = -(-settings.num_samples // _NUM_ROUNDS)
+    size = early.round_size(settings.num_samples)
     if settings.max_total < size * len(problems):
         raise SettingError(
             f"--budget {settings.max_total}samples: the first round draws {size} of each of {len(problems)} problems; "

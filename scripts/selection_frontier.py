@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of all distinct programs
 PAIRS = (0, 50, 100, 200, 500, 1000, 2000, 5000, 10**9)  # of all problems
-SURENESS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+SAMPLES = (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of all candidates
 
 
 @app.command(help=__doc__)
@@ -34,7 +34,6 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for what is found.")],
     tests: Annotated[Path | None, typer.Option(help="The run's file of written tests.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Only the first K candidates of each problem.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Samples drawn at a time.")] = 10,
     judgment_seconds: Annotated[float | None, typer.Option(help="Seconds that one judgment takes.")] = None,
     examples: Annotated[bool, typer.Option(help="Whether the docstring's examples may be looked at.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
@@ -50,8 +49,8 @@ def main(
     points = {"judgments": by_judgments(groups, evidence, model, budgets=[round(share * total) for share in SHARES])}
     if any(each.comparisons for each in evidence.values()):
         points["comparisons"] = by_judgments(groups, evidence, model, budgets=PAIRS, pairs=True)
-    if min(map(len, groups.values())) > batch:
-        points["samples"] = by_samples(groups, evidence, model, batch=batch, sureness=SURENESS)
+    drawn = sum(map(len, groups.values()))
+    points["samples"] = by_samples(groups, evidence, model, budgets=[round(share * drawn) for share in SAMPLES])
     rows = {
         name: [_row(point, found.passed, judgment_seconds if name == "judgments" else None) for point in each]
         for name, each in points.items()
@@ -67,7 +66,7 @@ def main(
 
 def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> dict[str, Any]:
     estimate = metrics.mean([float(passed["base"][place]) for place in point.choices.items()])
-    row: dict[str, Any] = {"setting": point.setting, "spent": point.spent, "pass_at_1": estimate.value}
+    row: dict[str, Any] = {"budget": point.budget, "spent": point.spent, "pass_at_1": estimate.value}
     row |= {"low": estimate.low, "high": estimate.high}
     if "plus" in passed:
         row["plus"] = sum(passed["plus"][place] for place in point.choices.items()) / len(point.choices)
@@ -77,12 +76,11 @@ def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> d
 def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]], total: int) -> str:
     lines = []
     for name, each in rows.items():
-        setting = "sureness" if name == "samples" else "budget"
         extra = [column for column in ("plus", "seconds") if column in each[0]]
-        lines += [f"| {setting} | {name} | pass@1 | 95% |" + "".join(f" {column} |" for column in extra)]
+        lines += [f"| budget | {name} | pass@1 | 95% |" + "".join(f" {column} |" for column in extra)]
         lines += ["|---" * (4 + len(extra)) + "|"]
         for row in each:
-            cells = [f"{row['setting']:g}", f"{row['spent']:,}", f"{100 * row['pass_at_1']:.1f}"]
+            cells = [f"{row['budget']:,}", f"{row['spent']:,}", f"{100 * row['pass_at_1']:.1f}"]
             cells += [f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"]
             cells += [f"{100 * row['plus']:.1f}"] if "plus" in extra else []
             cells += [f"{row['seconds']:.1f}"] if "seconds" in extra else []

@@ -1,8 +1,10 @@
 """A budget replayed on a run that has everything: what is spent, and what stays hidden."""
 
+from dataclasses import replace
+
 import pytest
 
-from rerank.evidence.frontier import by_judgments
+from rerank.evidence.frontier import by_judgments, by_samples
 from rerank.evidence.matrix import Trace, Trial, Tried
 from rerank.posterior import ALWAYS, Model, Regression
 from rerank.records import Candidate, Comparison, PublicProblem
@@ -54,3 +56,17 @@ def test_judgments_alone_show_no_comparison(given):
     hidden, shown = by_judgments(*given, MODEL, budgets=(0, 10))
     assert (hidden.spent, shown.spent) == (0, 2)
     assert shown.choices == {"t": 1}
+
+
+def test_samples_are_spent_where_nothing_is_believed_yet(given):
+    groups, evidence = given
+    sure = [Candidate("s", index, "x", "x", f"k{index}") for index in range(4)]
+    shares = {f"k{index}": 1.0 for index in range(4)}
+    model = Model({**MODEL.regressions, ("examples",): a_regression(("examples", 6.0))}, 2.0)
+    unsure = replace(evidence["t"], scores={"a": 5.0}, comparisons=())
+    both = {**groups, "s": sure}, {"t": unsure, "s": Evidence(examples=shares)}
+    first, some, whole = by_samples(*both, model, budgets=(0, 5, 8))
+    assert (first.spent, first.choices) == (2, {"t": 0, "s": 0})
+    assert some.spent == 5
+    assert some.choices == {"t": 3, "s": 0}, "t has its fourth sample, s is sure after its first"
+    assert whole.spent <= 8

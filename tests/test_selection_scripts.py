@@ -64,16 +64,16 @@ def test_frontier(run, tmp_path):
         for _, row in read_rows(run / "candidates.jsonl")
     ]
     write_rows(run / "scores.jsonl", rows)
-    done = call("selection_frontier.py", run, "--out", tmp_path, "--batch", 2, "--judgment-seconds", 0.5)
+    done = call("selection_frontier.py", run, "--out", tmp_path, "--judgment-seconds", 0.5)
     (run / "scores.jsonl").unlink()
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "frontier.json").read_text())
     assert found["judgments"][0]["spent"] == 0
     assert found["judgments"][0]["pass_at_1"] == 1.0
     assert [row["seconds"] for row in found["judgments"]] == [0.5 * row["spent"] for row in found["judgments"]]
-    samples = {row["setting"]: (row["spent"], row["pass_at_1"]) for row in found["samples"]}
-    assert samples[0.0] == (4, 0.0), "the first two of each problem are wrong"
-    assert samples[1.0] == (6, 1.0)
+    samples = {row["budget"]: (row["spent"], row["pass_at_1"]) for row in found["samples"]}
+    assert samples[2] == (2, 0.0), "the first of each problem are wrong"
+    assert samples[6] == (6, 1.0)
     assert (tmp_path / "frontier.png").stat().st_size > 1000
 
 

@@ -1,7 +1,7 @@
 """What a budget buys: pass@1 of the choice against judgments, comparisons and samples, by replaying a run.
 
     judged = by_judgments(groups, evidence, model, budgets=(0, 100, ...))     # [(judgments spent, choices), ...]
-    drawn = by_samples(groups, evidence, model, batch=10, sureness=(0.5, 0.9, ...))
+    drawn = by_samples(groups, evidence, model, budgets=(400, 800, ...))
 
 Nothing is judged or sampled anew: a score that the replay does not ask for is hidden from the choice, and a candidate
 that it does not draw is not there. The posterior makes every choice.
@@ -9,6 +9,7 @@ that it does not draw is not there. The posterior makes every choice.
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cache
 
 from rerank import early
 from rerank.evidence.fitting import evidence_among
@@ -23,7 +24,7 @@ Groups = Mapping[str, Sequence[Candidate]]
 class Point:
     """What was spent on all problems, and the index chosen of each."""
 
-    setting: float  # the budget of judgments, or the sureness asked for
+    budget: int
     spent: int  # judgments, comparisons or samples
     choices: Mapping[str, int]
 
@@ -58,38 +59,59 @@ def by_judgments(
             shown = replace(each, scores=scores, comparisons=played)
             # Of programs that behave alike only the one that was compared has comparisons: it stands for all.
             left_out = set(scores) - keys if played else set()
-            choices[task_id] = _best(groups[task_id], shown, model, left_out=left_out)[0]
+            choices[task_id] = _best(groups[task_id], shown, model, left_out=left_out)
         points.append(Point(budget, sum(cost[task_id] for task_id in wanted), choices))
     return points
 
 
 def by_samples(
-    groups: Groups, evidence: Mapping[str, Evidence], model: Model, *, batch: int, sureness: Sequence[float]
+    groups: Groups, evidence: Mapping[str, Evidence], model: Model, *, budgets: Sequence[int]
 ) -> list[Point]:
-    """Draw `batch` more of each problem's candidates, in their order, until the best is that surely right."""
-    steps: dict[str, list[tuple[int, int, float]]] = {}  # samples, choice and its probability, batch by batch
-    for task_id, group in groups.items():
-        for end in range(batch, len(group) + batch, batch):
-            drawn = group[:end]
-            among = evidence_among(evidence[task_id], {each.key for each in drawn if each.key is not None})
-            steps.setdefault(task_id, []).append((len(drawn), *_best(drawn, among, model)))
+    """Spend each budget of samples as `rounds` does: by all evidence but the autorater's; all of it makes the choice.
+
+    A budget below the first round buys nothing else than that round.
+    """
+    max_each = max(map(len, groups.values()))
+    size = early.round_size(max_each)
+
+    @cache
+    def gain(task_id: str, number: int) -> float:
+        shown = replace(evidence[task_id], scores={}, comparisons=())
+        drawn, among = _first(groups[task_id], shown, number)
+        return early.gain_of_samples(drawn, believe(drawn, among, model), among.behaviour, size)
+
+    @cache
+    def choice(task_id: str, number: int) -> int:
+        return _best(*_first(groups[task_id], evidence[task_id], number), model)
+
     points = []
-    for wanted in sureness:
-        ends = {
-            task_id: next((step for step in each if step[2] >= wanted), each[-1]) for task_id, each in steps.items()
-        }
-        choices = {task_id: choice for task_id, (_, choice, _) in ends.items()}
-        points.append(Point(wanted, sum(number for number, _, _ in ends.values()), choices))
+    for budget in budgets:
+        drawn = {task_id: min(size, len(group)) for task_id, group in groups.items()}
+        while True:
+            gains = {task_id: gain(task_id, number) for task_id, number in drawn.items()}
+            left = budget - sum(drawn.values())
+            counts = early.next_round(gains, drawn, max_each=max_each, size=size, left=left)
+            if not counts:
+                break
+            drawn = {task_id: number + counts.get(task_id, 0) for task_id, number in drawn.items()}
+        choices = {task_id: choice(task_id, number) for task_id, number in drawn.items()}
+        points.append(Point(budget, sum(drawn.values()), choices))
     return points
+
+
+def _first(candidates: Sequence[Candidate], evidence: Evidence, number: int) -> tuple[Sequence[Candidate], Evidence]:
+    """The candidates drawn first, and what there would be had no other been drawn."""
+    drawn = candidates[:number]
+    return drawn, evidence_among(evidence, {each.key for each in drawn if each.key is not None})
 
 
 def _best(
     candidates: Sequence[Candidate], evidence: Evidence, model: Model, *, left_out: Set[str] = frozenset()
-) -> tuple[int, float]:
-    """The index of the best by the posterior, and its probability; the first where no program parses."""
+) -> int:
+    """The index of the best by the posterior; the first where no program parses."""
     beliefs = believe(candidates, evidence, model)
     parsed = [each for each in candidates if each.key is not None and each.key not in left_out]
     if not parsed:
-        return candidates[0].index, 0.0
+        return candidates[0].index
     best = max(parsed, key=lambda each: (beliefs[each.key or ""].log_odds, each.mean_log_probability or 0, -each.index))
-    return best.index, beliefs[best.key or ""].probability
+    return best.index

@@ -28,6 +28,7 @@ CASES = [
      "Twice x.\n    '''", "an error that is no example to run"),
     ("Twice x: double(n) is n + n.\n    Input: a number.\n    '''",
      "Twice x: double(n) is n + n.\n    Input: a number.\n    '''", "words alone stay as they are"),
+    ("Twice x.\n    double(x=2) == 4\n    double(x) is 2x.\n    '''", "Twice x.\n    '''", "what only `extract` knows"),
     ("Twice x: double(2) == 4.'''", "'''", "nothing else in it"),
 ]  # fmt: skip
 

@@ -34,6 +34,7 @@ _NAMED = re.compile(
     r"[\s*#-]*(?:for|given|if|when|with)\s+\w+\s*=\s*.*\b(?:output|result|answer|returns?)\b", re.IGNORECASE
 )
 _REMARK = re.compile(r"[\s*#-]*(?:explanation|because|since)\b", re.IGNORECASE)
+_Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 _UNDERLINE = re.compile(r"\s*([=~^-])\1{2,}\s*")
 # A line that begins anew, though no blank line stands before it.
 _ANEW = re.compile(
@@ -64,11 +65,11 @@ def _texts(problem: PublicProblem) -> list[tuple[int, int]]:
     if tree is None or problem.prompt_kind == "text":
         return [(0, len(problem.prompt))]
     starts = [0]
-    for line in problem.prompt.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    for line in problem.prompt.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
     found = []
     for node in ast.walk(tree):
-        first = node.body[0] if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and node.body else None
+        first = node.body[0] if isinstance(node, _Documented) and node.body else None
         if not isinstance(first, ast.Expr) or not isinstance(first.value, ast.Constant):
             continue
         segment = ast.get_source_segment(problem.prompt, first)

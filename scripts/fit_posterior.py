@@ -39,7 +39,7 @@ from rerank.selection import Evidence
 from rerank.store import Journal, file_hash, read_rows
 from rerank.training.labels import Label, read_labels
 
-_MOST = 0.8  # of one generator's programs: judged as a whole, or not at all
+_MOST = 0.5  # of one generator's programs: below it what was judged of them is left out
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -24,7 +24,7 @@ from rerank.replay import Passed, open_run
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of all distinct programs
-PAIRS = (0, 50, 100, 200, 500, 1000, 2000, 5000, 10**9)  # of all problems
+PAIRS = (0, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # of all problems
 SAMPLES = (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of all candidates
 
 
@@ -52,7 +52,9 @@ def main(
     drawn = sum(map(len, groups.values()))
     points["samples"] = by_samples(groups, evidence, model, budgets=[round(share * drawn) for share in SAMPLES])
     rows = {
-        name: [_row(point, found.passed, judgment_seconds if name == "judgments" else None) for point in each]
+        name: [
+            _row(point, found.passed, judgment_seconds if name == "judgments" else None) for point in _distinct(each)
+        ]
         for name, each in points.items()
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -62,6 +64,11 @@ def main(
     (out / "frontier.md").write_text(text, encoding="utf-8")
     _plot(rows, out / "frontier.png")
     print(text, end="")
+
+
+def _distinct(points: Sequence[Point]) -> list[Point]:
+    """Without budgets that bought no more than a smaller one."""
+    return [each for number, each in enumerate(points) if number == 0 or each.spent > points[number - 1].spent]
 
 
 def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]], total: int) -> str:
             cells = [f"{row['budget']:,}", f"{row['spent']:,}", f"{100 * row['pass_at_1']:.1f}"]
             cells += [f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"]
             cells += [f"{100 * row['plus']:.1f}"] if "plus" in extra else []
-            cells += [f"{row['seconds']:.1f}"] if "seconds" in extra else []
+            cells += [f"{row['seconds']:.3g}"] if "seconds" in extra else []
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines) + f"{total:,} distinct programs.\n"

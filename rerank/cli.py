@@ -6,7 +6,6 @@ mend, said in one line; 130: interrupted, everything finished is kept.
 
 import functools
 import json
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from rerank.backends import EngineOptions
     from rerank.records import Candidate, Problem
     from rerank.run import RunFolder
-    from rerank.settings import GenerateSettings, ScoreSettings
+    from rerank.settings import GenerateSettings, ScoreSettings, Spending
     from rerank.stages import Benchmark
 
 app = typer.Typer(
@@ -121,7 +120,8 @@ AutoraterName = Annotated[
     str | None,
     typer.Option(
         help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
-        "examples, mbr-exec, majority-vote, codet, srank, posterior. Shipped: rerank-0.5b (the default), rerank-1.5b.",
+        "examples, mbr-exec, majority-vote, codet, srank, coder-reviewer, self-certainty, posterior. Shipped: "
+        "rerank-0.5b (the default), rerank-1.5b.",
         autocompletion=_autoraters,
     ),
 ]
@@ -130,6 +130,13 @@ Tests = Annotated[
     typer.Option(help="Tests that a model wrote: JSONL with `task_id`, `form` and `texts`, or CodeT's `samples`."),
 ]
 TestWriter = Annotated[str | None, typer.Option(help="Model that is to write tests from the problems alone.")]
+BareTests = Annotated[
+    bool, typer.Option("--tests-without-examples", help="Show --test-writer no example of a docstring, as CodeT does.")
+]
+Reviewer = Annotated[
+    str | None,
+    typer.Option(help="Model, at best the generator, by whose likelihoods coder-reviewer and self-certainty select."),
+]
 Confidence = Annotated[
     float, typer.Option(min=0.5, max=1.0, help="Sureness with which the guard replaces the generator's own choice.")
 ]
@@ -138,7 +145,7 @@ Budget = Annotated[
     str | None,
     typer.Option(
         help="Judge only where other evidence leaves the choice open, and no more than this: a number of programs, "
-        "or seconds such as 60s."
+        "or seconds such as 60s. With --generator also 400samples: drawn in rounds, where more are worth most."
     ),
 ]
 ModeName = Annotated[
@@ -222,6 +229,8 @@ def run(
     weights: Weights = None,
     tests: Tests = None,
     test_writer: TestWriter = None,
+    tests_without_examples: BareTests = False,
+    reviewer: Reviewer = None,
     confidence: Confidence = 0.9,
     greedy: Greedy = None,
     budget: Budget = None,
@@ -236,27 +245,37 @@ def run(
 ) -> None:
     """The whole job: candidates, execution, judgments, table. With no option: the shipped candidates for HumanEval,
     judged by the default autorater."""
-    from rerank import report, shipped, stages
+    from rerank import report, rounds, shipped, stages
 
     if candidates and generator:
         raise typer.BadParameter("--candidates and --generator exclude each other")
+    limits = _limits(budget, spends_samples=generator is not None)
     executor = _executor(cluster)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend)
+    sampling = _generate_settings(generator, n, temperature, top_p, max_tokens, seed, backend, limits.max_samples)
     source = None if sampling else candidates or str(shipped.shipped(shipped.CANDIDATES))
     folder = _open_folder(out, fresh, problems, source, sampling, scoring)
     benchmark = stages.open_problems(folder, problems, limit=limit)
     chosen = benchmark.chosen
-    if sampling:
-        found = stages.generate(folder, chosen, sampling, _options("generate", weights, base_url, cluster, replicas))
-    else:
+    if not sampling:
         found = stages.import_candidates(folder, str(source), benchmark)
+    evidence = _evidence(
+        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, limits
+    )
+    if sampling:
+        asking = _options("generate", weights, base_url, cluster, replicas)
+        if sampling.max_total is None:
+            found = stages.generate(folder, chosen, sampling, asking)
+        else:
+            given = {"seed": seed, "num_workers": workers, "executor": executor, **evidence}
+            found = rounds.generate(folder, chosen, sampling, asking, **given)
     if sampling or candidates:  # what the shipped candidates lost to extraction stands in the report
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
     options = _options("judge", weights, base_url, cluster, replicas)
-    evidence = _evidence(folder, benchmark, tests, test_writer, backend, base_url, confidence, greedy, budget)
-    given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": executor, **evidence}
+    if reviewer:
+        stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
+    given = {"options": options, "num_workers": workers, "executor": executor, **evidence}
     try:
         stages.score(folder, chosen, found, scoring, passed=passed, **given)
     except KeyboardInterrupt:
@@ -318,6 +337,8 @@ def score(
     weights: Weights = None,
     tests: Tests = None,
     test_writer: TestWriter = None,
+    tests_without_examples: BareTests = False,
+    reviewer: Reviewer = None,
     confidence: Confidence = 0.9,
     greedy: Greedy = None,
     budget: Budget = None,
@@ -329,12 +350,16 @@ def score(
     """Judge the candidates and rank them, by the autorater and by every selector that needs no model."""
     from rerank import stages
 
+    limits = _limits(budget)
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
     options = _options("judge", weights, base_url, cluster, replicas)
+    benchmark = stages.Benchmark(chosen, chosen)
     evidence = _evidence(
-        folder, stages.Benchmark(chosen, chosen), tests, test_writer, backend, base_url, confidence, greedy, budget
+        folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, limits
     )
+    if reviewer:
+        stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
     given: dict[str, Any] = {"options": options, "num_workers": workers, "executor": _executor(cluster), **evidence}
     stages.score(folder, chosen, found, scoring, **given)
     typer.echo(f"{len(chosen)} problems ranked in {folder.path / 'rankings.jsonl'}")
@@ -637,11 +662,12 @@ def _evidence(
     benchmark: "Benchmark",
     tests: str | None,
     test_writer: str | None,
+    without_examples: bool,
     backend: Backend,
     base_url: str | None,
     confidence: float,
     greedy: int | None,
-    budget: str | None,
+    limits: "Spending",
 ) -> dict[str, Any]:
     """What `stages.score` is to know beside the autorater's settings: written tests, and how to choose."""
     from rerank import stages
@@ -649,36 +675,43 @@ def _evidence(
 
     if tests and test_writer:
         raise typer.BadParameter("--tests and --test-writer exclude each other")
+    if without_examples and not test_writer:
+        raise typer.BadParameter("--tests-without-examples is for --test-writer")
     answers = None
     if tests:
         answers = stages.import_tests(folder, tests, benchmark)
     elif test_writer:
-        writing = WriteSettings(test_writer, backend=backend.value)
+        writing = WriteSettings(test_writer, without_examples=without_examples, backend=backend.value)
         answers = stages.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
-    return {"answers": answers, "select": SelectSettings(confidence, greedy, **_limits(budget))}
+    select = SelectSettings(confidence, greedy, limits.max_judgments, limits.max_seconds)
+    return {"answers": answers or {}, "select": select}
 
 
-def _limits(budget: str | None) -> dict[str, Any]:
-    """`200` or `60s` as SelectSettings has them."""
-    match = re.fullmatch(r"(\d+)(s?)", budget or "0")
-    if not match:
-        raise typer.BadParameter(
-            f"--budget {budget}: a number of programs, or of seconds with an s behind it, is wanted"
-        )
-    if budget is None:
-        return {}
-    return {"max_seconds": float(match[1])} if match[2] else {"max_judgments": int(match[1])}
+def _limits(budget: str | None, *, spends_samples: bool = False) -> "Spending":
+    from rerank.settings import Spending
+
+    found = Spending.parse(budget)
+    if found.max_samples is not None and not spends_samples:
+        raise typer.BadParameter(f"--budget {budget}: samples are spent by rerank run with --generator")
+    return found
 
 
 def _generate_settings(
-    generator: str | None, n: int, temperature: float, top_p: float, max_tokens: int, seed: int, backend: Backend
+    generator: str | None,
+    n: int,
+    temperature: float,
+    top_p: float,
+    max_tokens: int,
+    seed: int,
+    backend: Backend,
+    max_total: int | None = None,
 ) -> "GenerateSettings | None":
     from rerank.backends import Sampling
     from rerank.settings import GenerateSettings
 
     if generator is None:
         return None
-    return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value)
+    return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value, max_total)
 
 
 def _options(

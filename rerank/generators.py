@@ -10,7 +10,7 @@ A problem's candidates are written together, so a killed run repeats at most the
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rerank.backends import GenerationRequest, Sample, SampleSource, Sampling
+from rerank.backends import GenerationRequest, LikelihoodSource, Sample, SampleSource, Sampling
 from rerank.candidates import to_row
 from rerank.programs import STOP_WORDS, extract, program_key
 from rerank.records import Candidate, PublicProblem
@@ -45,7 +45,7 @@ def base_request(problem: PublicProblem) -> GenerationRequest:
 STYLES: dict[str, Callable[[PublicProblem], GenerationRequest]] = {"chat": chat_request, "base": base_request}
 
 
-def style_of(source: SampleSource) -> str:
+def style_of(source: SampleSource | LikelihoodSource) -> str:
     """The prompt style that fits a model: `chat` where its tokenizer has a chat template."""
     return "chat" if source.has_chat_template else "base"
 
@@ -59,22 +59,24 @@ def generate(
     sampling: Sampling,
     generator: str,
     style: str | None = None,
+    first_index: int = 0,
 ) -> Iterator[list[Candidate]]:
     """Draw what the journal lacks, write it there, and yield each problem's candidates as they come.
 
     A problem is asked again, whole, unless all its samples are there; samples that are there already stay.
+    `first_index`: the samples are the next ones after so many, which were drawn with another seed.
     """
     request_of = STYLES[style or style_of(source)]
     todo = {
         problem.task_id: problem
         for problem in problems
-        if any((problem.task_id, index) not in journal for index in range(num_samples))
+        if any((problem.task_id, first_index + step) not in journal for step in range(num_samples))
     }
     for request, samples in source.generate(map(request_of, todo.values()), num_samples, sampling):
         problem = todo[request.id]
         batch = [
             _candidate(problem, index, _raw(problem, request, sample), sample, generator)
-            for index, sample in enumerate(samples)
+            for index, sample in enumerate(samples, first_index)
         ]
         journal.append(map(to_row, batch))
         yield batch

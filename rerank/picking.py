@@ -23,7 +23,7 @@ from rerank.errors import InputError, MissingError, SettingError, WorkerError
 from rerank.evidence import examples, gathering
 from rerank.records import Candidate, PromptKind, PublicProblem, Ranking
 from rerank.run import KEYS
-from rerank.selection import NEED_TESTS, Evidence
+from rerank.selection import NEED_LIKELIHOODS, NEED_TESTS, Evidence
 from rerank.settings import ScoreSettings
 from rerank.store import Journal, read_rows
 from rerank.tournaments import TOURNAMENTS
@@ -61,6 +61,8 @@ class Ranker:
         settings = self.settings
         problems = [problem for problem, _ in tasks]
         groups = {problem.task_id: candidates for problem, candidates in tasks}
+        if settings.autorater in NEED_LIKELIHOODS:
+            raise SettingError(f"--autorater {settings.autorater}: needs a reviewer; rerank run --reviewer takes one")
         if settings.autorater in NEED_TESTS:
             raise SettingError(f"--autorater {settings.autorater}: needs written tests; rerank run --tests takes them")
         if not settings.needs_model:

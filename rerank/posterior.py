@@ -12,6 +12,8 @@ the same problem, since a problem's candidates compete:
 
 always           share of the candidates that are this very program
 scores           the autorater's log-odds; the same less the problem's best
+comparisons      the autorater's mean log-odds over the other programs that each was compared with; the same less the
+                 problem's best. Fitted on whole round-robins; a tournament of some pairs says the same with more noise
 log-probability  of the generator, nats a token; the same less the problem's best
 examples         share of the docstring's examples passed, whether all were, and the share less the problem's best
 written          share of the model-written tests passed, each as often as it was written; the same less the problem's
@@ -28,8 +30,8 @@ import functools
 import itertools
 import json
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -37,10 +39,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rerank.aggregation import margins
 from rerank.errors import InputError
 from rerank.evidence.agreement import codet, mbr_exec, votes_of
 from rerank.evidence.matrix import Tried
-from rerank.records import Candidate
+from rerank.records import Candidate, Comparison
 
 if TYPE_CHECKING:
     from rerank.selection import Evidence  # which selects by this module, among others
@@ -172,6 +175,8 @@ def features(candidates: Sequence[Candidate], evidence: "Evidence") -> Columns:
     scores = {key: evidence.scores.get(key) for key in counts}
     known = {k: max(-_MAX_LOG_ODDS, min(_MAX_LOG_ODDS, s)) for k, s in scores.items() if s is not None}
     columns |= {"score": known, "score less best": _less_best(known)}
+    played = _margins(evidence.comparisons, counts)
+    columns |= {"margin": played, "margin less best": _less_best(played)}
     likely: dict[str, float] = {}
     for each in candidates:
         if each.key is not None and each.mean_log_probability is not None:
@@ -185,6 +190,17 @@ def features(candidates: Sequence[Candidate], evidence: "Evidence") -> Columns:
     if evidence.behaviour:
         columns |= _behaviour(evidence.behaviour, counts, len(candidates))
     return columns
+
+
+def _margins(comparisons: Iterable[Comparison], counts: Mapping[str, int]) -> dict[str, float]:
+    """A program's mean log-odds against the others that it was compared with."""
+    own = (each for each in comparisons if each.first in counts and each.second in counts)
+    games: dict[str, list[float]] = defaultdict(list)
+    for (first, second), margin in margins(own).items():
+        value = max(-_MAX_LOG_ODDS, min(_MAX_LOG_ODDS, margin))
+        games[first].append(value)
+        games[second].append(-value)
+    return {key: math.fsum(each) / len(each) for key, each in games.items()}
 
 
 def _written(tried: Tried, counts: Counter[str]) -> Columns:
@@ -219,6 +235,7 @@ def _less_best(values: Mapping[str, float]) -> dict[str, float]:
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "scores": ("score", "score less best"),
+    "comparisons": ("margin", "margin less best"),
     "log-probability": ("log-probability", "log-probability less best"),
     "examples": ("examples", "examples less best", "all examples"),
     "written": ("tests", "tests less best", "codet"),

@@ -2,10 +2,12 @@
 
     run.toml            settings of each stage, versions, host, hashes of the inputs
     candidates.jsonl    one candidate a line
+    rounds.jsonl        under a budget of samples: how many each round draws of which problem
     outcomes.jsonl      what the sandbox said of each program under the hidden tests
     examples.jsonl      what it said under the prompt's own examples
     tests.jsonl         what a model wrote when asked for tests
     trials.jsonl        what each program returned on those tests' calls and on generated inputs
+    likelihoods.jsonl   how likely a model finds each program given its problem, and the problem given the program
     scores.jsonl        pointwise judgments          comparisons.jsonl   pairwise ones
     costs.jsonl         prompts, tokens and seconds that each problem's judging took
     rankings.jsonl      every selector's order, written whole once all problems are judged
@@ -40,6 +42,8 @@ KEYS = {
     "outcomes": lambda row: row["key"],
     "examples": lambda row: row["key"],
     "tests": lambda row: (row["task_id"], row["form"]),
+    "rounds": lambda row: row["round"],
+    "likelihoods": lambda row: (row["task_id"], row["key"]),
     "trials": lambda row: row["key"],
 }
 

@@ -18,14 +18,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rerank import posterior
-from rerank.aggregation import Aggregate
+from rerank.aggregation import AGGREGATES, Aggregate
 from rerank.baselines import BASELINES
+from rerank.evidence import likelihoods
 from rerank.evidence.agreement import AGREEMENTS, Agreement
+from rerank.evidence.likelihoods import Read
 from rerank.evidence.matrix import Tried, joined
 from rerank.records import Candidate, Comparison, PublicProblem, Ranking, Score
 from rerank.tournaments import Tournament
 
 NEED_TESTS = ("codet", "srank")  # selectors that have nothing to go by without written tests
+NEED_LIKELIHOODS = tuple(likelihoods.VALUES)  # and without a reviewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,11 @@ class Evidence:
     """What was found out about one problem's candidates, by key. A key that is missing is not known about."""
 
     scores: Mapping[str, float | None] = field(default_factory=dict)  # an autorater's pointwise log-odds
+    comparisons: Sequence[Comparison] = ()  # its verdicts on pairs, any of them
     examples: Mapping[str, float | None] = field(default_factory=dict)  # share of the docstring's examples passed
     written: Tried | None = None  # model-written tests, and what each program did on them
     inputs: Tried | None = None  # generated inputs, on which programs can only agree
+    likelihoods: Mapping[str, Read] = field(default_factory=dict)  # of programs and of the problem, by a reviewer
     greedy: int | None = None  # index of the candidate that the generator drew at temperature 0
     confidence: float = 0.9  # that another must have to replace the generator's own choice
     seed: int = 0
@@ -108,6 +113,14 @@ def _agreement(name: str, agreement: Agreement) -> Selector:
         tried = evidence.written if name in NEED_TESTS else evidence.behaviour
         counts = Counter(each.key for each in candidates if each.key is not None)
         values = agreement(tried, counts) if tried else {}
+        return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector=name)
+
+    return rank
+
+
+def _likelihood(name: str) -> Selector:
+    def rank(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+        values = likelihoods.values_of(name, evidence.likelihoods)
         return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector=name)
 
     return rank
@@ -220,11 +233,19 @@ def _baseline(name: str) -> Selector:
     return rank
 
 
+def rank_borda(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
+    """By the comparisons at hand, whatever the tournament was."""
+    values: dict[str, float | None] = {**AGGREGATES["borda"](distinct_keys(candidates), evidence.comparisons)}
+    return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector="borda")
+
+
 SELECTORS: dict[str, Selector] = {
     **{name: _baseline(name) for name in BASELINES},
     "examples": rank_examples,
     "pointwise": rank_pointwise,
+    "borda": rank_borda,
     **{name: _agreement(name, agreement) for name, agreement in AGREEMENTS.items()},
+    **{name: _likelihood(name) for name in NEED_LIKELIHOODS},
     "posterior": rank_posterior,
     "posterior+guard": rank_guarded,
 }

@@ -1,14 +1,17 @@
 """What decides a generator's samples and a ranking: small frozen records, made once where the options are read."""
 
+import re
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from rerank.backends import Sampling
 from rerank.baselines import BASELINES
 from rerank.errors import SettingError
 from rerank.evidence.agreement import AGREEMENTS
+from rerank.evidence.likelihoods import VALUES
 
 # Autoraters by name that need no model; the posterior takes a model's scores where there are some.
-MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, "posterior", "posterior+guard")
+MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, *VALUES, "posterior", "posterior+guard")
 NEEDS_SCORES = ("top-2", "top-4", "near-ties")  # tournaments that play among the best by pointwise score
 
 
@@ -20,6 +23,7 @@ class GenerateSettings:
     num_samples: int = 10
     sampling: Sampling = field(default_factory=Sampling)
     backend: str = "auto"
+    max_total: int | None = None  # of all problems together, spent in rounds where it is worth most (see `rounds`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class WriteSettings:
 
     writer: str
     form: str | None = None  # one of written_tests.STYLES; None: by whether the model has a chat template
+    without_examples: bool = False  # ask from the problem without its docstring's examples
     num_samples: int = 10
     sampling: Sampling = field(default_factory=lambda: Sampling(max_tokens=300))
     backend: str = "auto"
@@ -48,6 +53,33 @@ class SelectSettings:
 
     def recorded(self) -> dict[str, float | int]:
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What may be spent on all problems together; None: no limit."""
+
+    max_judgments: int | None = None
+    max_seconds: float | None = None
+    max_samples: int | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Spending":
+        """Read `200`, `60s` or `400samples`, several with commas between. Raises SettingError for anything else.
+
+        >>> Spending.parse("400samples,200")
+        Spending(max_judgments=200, max_seconds=None, max_samples=400)
+        """
+        found: dict[str, Any] = {}
+        for part in text.split(",") if text is not None else ():
+            match = re.fullmatch(r"(\d+)(s|samples)?", part.strip())
+            name = {None: "max_judgments", "s": "max_seconds", "samples": "max_samples"}[match[2]] if match else ""
+            if match is None or name in found:
+                raise SettingError(
+                    f"--budget {text}: a number of programs, or of seconds (60s), or of samples (400samples) is wanted"
+                )
+            found[name] = int(match[1])
+        return cls(**found)
 
 
 @dataclass(frozen=True, slots=True)

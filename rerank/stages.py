@@ -24,14 +24,14 @@ from tqdm import tqdm
 
 import sandbox
 from rerank import candidates as candidate_files
-from rerank import early, execution, generators, judging, page, posterior, selection
+from rerank import early, execution, generators, judging, page, posterior, reviewing, selection
 from rerank import problems as problem_files
 from rerank.aggregation import AGGREGATES
 from rerank.autoraters import AUTORATERS, backend_for, open_autorater
-from rerank.backends import Engine, EngineOptions, Usage, open_engine
+from rerank.backends import Engine, EngineOptions, LikelihoodSource, Usage, open_engine
 from rerank.candidates import by_problem, from_row, to_row
-from rerank.errors import InputError, SettingError
-from rerank.evidence import examples, gathering, writers
+from rerank.errors import InputError, ResumeError, SettingError
+from rerank.evidence import examples, gathering, likelihoods, writers
 from rerank.evidence.agreement import AGREEMENTS
 from rerank.evidence.gathering import Gathered
 from rerank.evidence.writers import Answers
@@ -40,7 +40,7 @@ from rerank.records import Candidate, Comparison, Problem, Ranking, Score
 from rerank.report import Cost, Picker, Report, build_report, write_report
 from rerank.run import RunFolder
 from rerank.scorers import ScorerCard, read_card
-from rerank.selection import NEED_TESTS, Evidence
+from rerank.selection import NEED_LIKELIHOODS, NEED_TESTS, Evidence
 from rerank.settings import MODEL_FREE, GenerateSettings, ScoreSettings, SelectSettings, WriteSettings
 from rerank.store import content_hash, file_hash, read_rows, write_rows
 from rerank.tournaments import TOURNAMENTS
@@ -67,7 +67,13 @@ def open_problems(folder: RunFolder, name: str, *, limit: int | None = None) -> 
 def generate(
     folder: RunFolder, problems: Sequence[Problem], settings: GenerateSettings, options: EngineOptions
 ) -> list[Candidate]:
-    """Sample what is still missing, from a model."""
+    """Sample what is still missing, from a model.
+
+    Raises ResumeError for a folder whose samples were drawn under a budget: the rest would have had other seeds.
+    """
+    spent = folder.document().get("candidates", {}).get("max_total")
+    if spent is not None:
+        raise ResumeError(f"{folder.path}: drawn with --budget {spent}samples; give it again, or take another --out")
     folder.settle(
         "candidates",
         {
@@ -166,6 +172,7 @@ def write_tests(
 ) -> dict[str, Answers]:
     """Have a model write tests to the problems that have none yet."""
     decided = {"writer": settings.writer, "num_samples": settings.num_samples, **asdict(settings.sampling)}
+    decided |= {"without_examples": True} if settings.without_examples else {}
     folder.settle("tests", decided, free={"backend": settings.backend})
     with folder.journal("tests") as journal:
         asked = {row["task_id"] for row in journal.rows.values()}
@@ -175,7 +182,13 @@ def write_tests(
             try:
                 form = settings.form or ("chat" if style_of(engine) == "chat" else "continue")
                 rows = writers.write_answers(
-                    todo, engine, journal, form=form, num_samples=settings.num_samples, sampling=settings.sampling
+                    todo,
+                    engine,
+                    journal,
+                    form=form,
+                    num_samples=settings.num_samples,
+                    sampling=settings.sampling,
+                    without_examples=settings.without_examples,
                 )
                 for _ in tqdm(rows, "write tests", len(todo), **judging.BAR):
                     pass
@@ -183,6 +196,33 @@ def write_tests(
                 engine.close()
     path = folder.path / "tests.jsonl"
     return writers.read_answers(path, benchmark.problems) if path.stat().st_size else {}
+
+
+def review(
+    folder: RunFolder,
+    problems: Sequence[Problem],
+    candidates: Sequence[Candidate],
+    reviewer: str,
+    options: EngineOptions,
+) -> None:
+    """Have a model read what the folder lacks of likelihoods: of each program, and of its problem."""
+    folder.settle("likelihoods", {"reviewer": reviewer})
+    engines: list[Engine] = []
+
+    def load() -> LikelihoodSource:
+        engine = open_engine("transformers", reviewer, options)  # the only backend that shows whole distributions
+        engines.append(engine)
+        folder.settle("reviewer", {}, free=dict(engine.settings))
+        return reviewing.require(engine, reviewer)
+
+    try:
+        with folder.journal("likelihoods") as journal, folder.journal("costs") as costs:
+            shown = [problem.public for problem in problems]
+            for _ in reviewing.review(shown, candidates, load, journal=journal, costs=costs):
+                pass
+    finally:
+        for engine in engines:
+            engine.close()
 
 
 def score(
@@ -204,6 +244,10 @@ def score(
     where known, only feeds the figure beside the progress bar. An interrupt is let through once the problems
     judged so far are ranked and written.
     """
+    if settings.autorater in NEED_TESTS and not answers:
+        raise SettingError(f"--autorater {settings.autorater}: needs written tests; give --tests or --test-writer")
+    if settings.autorater in NEED_LIKELIHOODS and not load_likelihoods(folder):
+        raise SettingError(f"--autorater {settings.autorater}: needs a model's likelihoods; give --reviewer")
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
     if card and settings.mode != "reasoning" and not card.knows(settings.mode):
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
@@ -257,6 +301,7 @@ def _without_model(
     known = any(each.mean_log_probability is not None for group in groups.values() for each in group)
     left_out = {"log-probability"} if not known else set()
     left_out |= set() if has_tests else set(NEED_TESTS)
+    left_out |= set() if any(each.likelihoods for each in evidence.values()) else set(NEED_LIKELIHOODS)
     return {
         name: [
             selection.select(name, problem.public, groups[problem.task_id], evidence[problem.task_id])
@@ -304,7 +349,7 @@ def evidence_of(
     wanted: Mapping[str, Set[str]] | None = None,
 ) -> dict[str, Evidence]:
     """All that is known, by task_id: pointwise scores as far as the folder has them; of the `wanted` keys, if given."""
-    scores = load_scores(folder)
+    scores, read, played = load_scores(folder), load_likelihoods(folder), load_comparisons(folder)
     if wanted is not None:
         scores = {
             task_id: {key: value for key, value in of_task.items() if key in wanted.get(task_id, ())}
@@ -313,9 +358,11 @@ def evidence_of(
     found = {
         problem.task_id: Evidence(
             scores=scores.get(problem.task_id, {}),
+            comparisons=played.get(problem.task_id, ()),
             examples=selection.log_odds_by_key(shares.get(problem.task_id, ())),
             written=tried.written.get(problem.task_id),
             inputs=tried.inputs.get(problem.task_id),
+            likelihoods=read.get(problem.task_id, {}),
             greedy=select.greedy,
             confidence=select.confidence,
             seed=seed,
@@ -334,7 +381,7 @@ def _worth_judging(
 ) -> list[early.Ask]:
     """What to ask of the autorater, most gain first, by all other evidence."""
     model = posterior.read_model()
-    unscored = {task_id: replace(each, scores={}) for task_id, each in evidence.items()}
+    unscored = {task_id: replace(each, scores={}, comparisons=()) for task_id, each in evidence.items()}
     beliefs = {
         problem.task_id: posterior.believe(groups[problem.task_id], unscored[problem.task_id], model)
         for problem in problems
@@ -502,9 +549,19 @@ def load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
     return found
 
 
+def load_likelihoods(folder: RunFolder) -> dict[str, dict[str, likelihoods.Read]]:
+    """What a reviewer has read so far, by task_id and key; empty where none was asked."""
+    if not (folder.path / "likelihoods.jsonl").exists():
+        return {}
+    with folder.journal("likelihoods") as journal:
+        return likelihoods.from_rows(journal.rows.values())
+
+
 def load_comparisons(folder: RunFolder) -> dict[str, list[Comparison]]:
-    """What the folder's journal holds, by task_id."""
+    """What the folder's journal holds, by task_id; empty where nothing was compared."""
     found: dict[str, list[Comparison]] = {}
+    if not (folder.path / "comparisons.jsonl").exists():
+        return found
     with folder.journal("comparisons") as journal:
         for row in journal.rows.values():
             found.setdefault(row["task_id"], []).append(Comparison(**row))
@@ -517,13 +574,14 @@ def _costs(folder: RunFolder, selectors: Iterable[str]) -> dict[str, Cost]:
         rows = list(journal.rows.values())
     models = set(AUTORATERS)
     needs = {name: {"trials"} for name in AGREEMENTS} | {name: {name} for name in ("examples", *models)}
-    needs |= {name: {"examples", "trials", "pointwise"} for name in ("posterior", "posterior+guard")}
+    needs |= {name: {"likelihoods"} for name in NEED_LIKELIHOODS}
+    needs |= {name: {"examples", "trials", *models} for name in ("posterior", "posterior+guard")}
     found = {}
     for selector in selectors:
         own = [row for row in rows if row["stage"] in needs.get(selector, ())]
         if own:
             num_tokens = sum(row["num_tokens"] for row in own)
-            asked = any(row["stage"] in models for row in own)
+            asked = any(row["stage"] in {*models, "likelihoods"} for row in own)
             found[selector] = Cost(num_tokens if asked else None, sum(row["seconds"] for row in own))
     return found
 

@@ -6,15 +6,17 @@
 
 Of `--problems` (as `sample_and_label.py problems` writes them) only those of the split dev are looked at. Each file of
 `--samples` is one generator's candidates; `--labels` says which are right; `--scores` is a training run's folder with
-`dev_scores.jsonl` and `scorer/scorer.json`; `--tests` what a model wrote (see rerank.evidence.writers). The evidence is
-gathered in the sandbox, in journals below `--work`, so that a killed run goes on where it stopped. What is missing is
-left out: without `--tests`, say, there is no regression that knows of written tests.
+`dev_scores.jsonl` and `scorer/scorer.json`; `--comparisons` the same scorer's verdicts on pairs of them, as a run
+folder has them; each file of `--tests` what one kind of writer wrote (see rerank.evidence.writers): a problem is looked
+at with the tests of each, so that the fit serves them all. The evidence is gathered in the sandbox, in journals below
+`--work`, so that a killed run goes on where it stopped. What is missing is left out: without `--tests`, say, there is
+no regression that knows of written tests.
 
 The model goes to `--out`, by default the file that ships; a table of cross-validated figures to standard output.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -27,14 +29,17 @@ from rerank.candidates import read_candidates
 from rerank.errors import InputError, one_line
 from rerank.evidence import examples, fitting, gathering
 from rerank.evidence.fitting import Figures, cross_validate, subsets
-from rerank.evidence.writers import Answers, read_answers
+from rerank.evidence.gathering import Gathered
+from rerank.evidence.writers import read_answers
 from rerank.problems import load_problems
 from rerank.programs import program_key
-from rerank.records import Problem
+from rerank.records import Comparison
 from rerank.run import KEYS
 from rerank.selection import Evidence
 from rerank.store import Journal, file_hash, read_rows
 from rerank.training.labels import Label, read_labels
+
+_MOST = 0.5  # of one generator's programs: below it what was judged of them is left out
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -46,7 +51,8 @@ def fit(
     samples: Annotated[list[Path], typer.Option(help="Candidates of one generator; repeatable.")],
     work: Annotated[Path, typer.Option(help="Folder for the journals.")],
     scores: Annotated[Path | None, typer.Option(help="Folder of a training run, for the autorater's scores.")] = None,
-    tests: Annotated[list[Path] | None, typer.Option(help="Tests that a model wrote; repeatable.")] = None,
+    comparisons: Annotated[Path | None, typer.Option(help="Verdicts on pairs: JSONL, the same scorer's.")] = None,
+    tests: Annotated[list[Path] | None, typer.Option(help="Tests by one kind of writer; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="The model's file.")] = posterior.MODEL,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
 ) -> None:
@@ -58,7 +64,8 @@ def fit(
     known = [label for label in read_labels(labels) if label.task_id in group_of]
     right = {(label.task_id, key): label.right for label in known if (key := program_key(label.program))}
     judged = _scores(scores, known) if scores else {}
-    answers = _answers(tests or [], dev)
+    played = _comparisons(comparisons) if comparisons else {}
+    writers = [read_answers(path, dev) for path in tests or ()]
     found = []
     for path in samples:
         drawn = [each for each in read_candidates(path, load_problems(problems), allow_missing=True)
@@ -70,23 +77,29 @@ def fit(
         ):
             public = [problem.public for problem in dev]
             shares = examples.judge(public, drawn, pool=pool, journal=shown)
-            tried = gathering.gather(public, drawn, answers, pool=pool, journal=trials)
+            tried = [gathering.gather(public, drawn, each, pool=pool, journal=trials) for each in writers or [{}]]
             verdicts = _verdicts(shown)
-        # Another generator's samples were not judged, but for the few programs that both wrote.
+        # Another generator's samples were not judged, but for the programs that both wrote.
         own = {(each.task_id, each.key) for each in drawn if each.key is not None}
-        has_scores = sum(key in judged.get(task_id, {}) for task_id, key in own) > len(own) / 2
+        compared = {(task, key) for task, each in played.items() for one in each for key in (one.first, one.second)}
+        has_scores = sum(key in judged.get(task_id, {}) for task_id, key in own) > _MOST * len(own)
+        has_comparisons = len(own & compared) > _MOST * len(own)
         evidence = {
-            problem.task_id: Evidence(
-                scores=judged.get(problem.task_id, {}) if has_scores else {},
-                examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
-                written=tried.written.get(problem.task_id),
-                inputs=tried.inputs.get(problem.task_id),
-            )
+            problem.task_id: [
+                Evidence(
+                    scores=judged.get(problem.task_id, {}) if has_scores else {},
+                    comparisons=played.get(problem.task_id, ()) if has_comparisons else (),
+                    examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
+                    written=each.written.get(problem.task_id),
+                    inputs=each.inputs.get(problem.task_id),
+                )
+                for each in _who_wrote(tried, problem.task_id)
+            ]
             for problem in dev
         }
         found += fitting.instances(drawn, evidence, right, group_of, verdicts)
     regressions = posterior.fit([case for each in found for case in each.cases])
-    inputs = [problems, *labels, *samples, *(tests or [])]
+    inputs = [problems, *labels, *samples, *([comparisons] if comparisons else []), *(tests or [])]
     about = {
         "files": {path.name: file_hash(path)[:16] for path in inputs},
         "scores": str(scores.name) if scores else None,
@@ -118,12 +131,22 @@ def _scores(run: Path, labels: list[Label]) -> dict[str, dict[str, float | None]
     return found
 
 
-def _answers(paths: list[Path], problems: list[Problem]) -> dict[str, Answers]:
-    found: dict[str, Answers] = {}
-    for path in paths:
-        for task_id, answers in read_answers(path, problems).items():
-            found[task_id] = found[task_id] + answers if task_id in found else answers
+def _comparisons(path: Path) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = {}
+    for line, row in read_rows(path):
+        try:
+            verdict = Comparison(row["task_id"], row["first"], row["second"], row["log_odds"])
+        except KeyError as error:
+            raise InputError(
+                f"no {error}: a comparison has task_id, first, second, log_odds", path=path, line=line
+            ) from error
+        found.setdefault(verdict.task_id, []).append(verdict)
     return found
+
+
+def _who_wrote(tried: Sequence[Gathered], task_id: str) -> Sequence[Gathered]:
+    """What there is by each writer that has tests for a problem; one thing without tests where none has."""
+    return [each for each in tried if task_id in each.written] or tried[:1]
 
 
 def _verdicts(journal: Journal) -> fitting.Verdicts:

@@ -1,34 +1,31 @@
-"""What stopping early costs: pass@1 against judgments and against samples, replayed from a run.
+"""What stopping early costs: pass@1 against judgments, comparisons and samples, replayed from a run.
 
 \b
     python scripts/selection_frontier.py runs/codegen --tests test_case.jsonl.gz --out DIR --judgment-seconds 0.21
 
-Reads a run folder of `rerank run --mode pointwise` that has every score, and judges nothing anew. `--judgment-seconds`
-is what one judgment took on the hardware of your choice; it makes the second scale of the plot. Below DIR:
-frontier.json, frontier.md and frontier.png.
+Reads a run folder of `rerank run` that has every score, of comparisons also every one, and judges nothing anew.
+`--judgment-seconds` is what one judgment took on the hardware of your choice; it makes the second scale of the plot.
+Below DIR: frontier.json, frontier.md and frontier.png.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rerank import metrics, posterior, stages
-from rerank.candidates import by_problem
+from rerank import metrics, posterior
 from rerank.errors import SettingError, one_line
-from rerank.evidence import fitting
 from rerank.evidence.frontier import Point, by_judgments, by_samples
-from rerank.evidence.writers import read_answers
-from rerank.problems import load_problems
-from rerank.run import RunFolder
-from rerank.settings import SelectSettings
+from rerank.replay import Passed, open_run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of all distinct programs
-SURENESS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+PAIRS = (0, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # of all problems
+SAMPLES = (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of all candidates
 
 
 @app.command(help=__doc__)
@@ -37,40 +34,31 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for what is found.")],
     tests: Annotated[Path | None, typer.Option(help="The run's file of written tests.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Only the first K candidates of each problem.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Samples drawn at a time.")] = 10,
     judgment_seconds: Annotated[float | None, typer.Option(help="Seconds that one judgment takes.")] = None,
     examples: Annotated[bool, typer.Option(help="Whether the docstring's examples may be looked at.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
 ) -> None:
-    folder = RunFolder(run)
-    settings = folder.settings("problems")
-    problems = load_problems(settings["name"])[: settings["limit"]]
-    drawn = stages.load_candidates(folder, problems)
-    answers = read_answers(tests, problems) if tests else {}
-    shares, tried = stages.run_evidence(folder, problems, drawn, answers, 0, workers)
+    found = open_run(run, tests=tests, size=size, workers=workers)
+    groups, evidence = found.groups, found.evidence
     if not examples:
-        shares, tried = {}, type(tried)(tried.written, {})
-    evidence = stages.evidence_of(folder, problems, shares, tried, SelectSettings(), 0)
-    groups = {task_id: group[:size] for task_id, group in by_problem(drawn).items()}
-    evidence = {
-        task_id: fitting.evidence_among(each, {one.key for one in groups[task_id] if one.key is not None})
-        for task_id, each in evidence.items()
-    }
+        evidence = {task_id: replace(each, examples={}, inputs=None) for task_id, each in evidence.items()}
     total = sum(len({each.key for each in group if each.key is not None}) for group in groups.values())
     if not any(each.scores for each in evidence.values()):
         raise SettingError(f"{run}: has no scores; run it with an autorater first")
-    passed = stages.execute(folder, problems, drawn, timeout_s=folder.settings("execute")["timeout_s"])
     model = posterior.read_model()
-    found = {"judgments": by_judgments(groups, evidence, model, budgets=[round(share * total) for share in SHARES])}
-    if min(map(len, groups.values())) > batch:
-        found["samples"] = by_samples(groups, evidence, model, batch=batch, sureness=SURENESS)
+    points = {"judgments": by_judgments(groups, evidence, model, budgets=[round(share * total) for share in SHARES])}
+    if any(each.comparisons for each in evidence.values()):
+        points["comparisons"] = by_judgments(groups, evidence, model, budgets=PAIRS, pairs=True)
+    drawn = sum(map(len, groups.values()))
+    points["samples"] = by_samples(groups, evidence, model, budgets=[round(share * drawn) for share in SAMPLES])
     rows = {
-        name: [_row(point, passed.base, passed.plus, judgment_seconds if name == "judgments" else None)
-               for point in points]
-        for name, points in found.items()
-    }  # fmt: skip
+        name: [
+            _row(point, found.passed, judgment_seconds if name == "judgments" else None) for point in _distinct(each)
+        ]
+        for name, each in points.items()
+    }
     out.mkdir(parents=True, exist_ok=True)
-    document = {"num_problems": len(problems), "num_programs": total, **rows}
+    document = {"num_problems": len(found.problems), "num_programs": total, **rows}
     (out / "frontier.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = _tables(rows, total)
     (out / "frontier.md").write_text(text, encoding="utf-8")
@@ -78,30 +66,31 @@ def main(
     print(text, end="")
 
 
-Passed = Mapping[tuple[str, int], bool]
+def _distinct(points: Sequence[Point]) -> list[Point]:
+    """Without budgets that bought no more than a smaller one."""
+    return [each for number, each in enumerate(points) if number == 0 or each.spent > points[number - 1].spent]
 
 
-def _row(point: Point, base: Passed, plus: Passed | None, seconds: float | None) -> dict[str, Any]:
-    estimate = metrics.mean([float(base[place]) for place in point.choices.items()])
-    row: dict[str, Any] = {"setting": point.setting, "spent": point.spent, "pass_at_1": estimate.value}
+def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> dict[str, Any]:
+    estimate = metrics.mean([float(passed["base"][place]) for place in point.choices.items()])
+    row: dict[str, Any] = {"budget": point.budget, "spent": point.spent, "pass_at_1": estimate.value}
     row |= {"low": estimate.low, "high": estimate.high}
-    if plus is not None:
-        row["plus"] = sum(plus[place] for place in point.choices.items()) / len(point.choices)
+    if "plus" in passed:
+        row["plus"] = sum(passed["plus"][place] for place in point.choices.items()) / len(point.choices)
     return row if seconds is None else row | {"seconds": seconds * point.spent}
 
 
 def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]], total: int) -> str:
     lines = []
     for name, each in rows.items():
-        setting = "budget" if name == "judgments" else "sureness"
         extra = [column for column in ("plus", "seconds") if column in each[0]]
-        lines += [f"| {setting} | {name} | pass@1 | 95% |" + "".join(f" {column} |" for column in extra)]
+        lines += [f"| budget | {name} | pass@1 | 95% |" + "".join(f" {column} |" for column in extra)]
         lines += ["|---" * (4 + len(extra)) + "|"]
         for row in each:
-            cells = [f"{row['setting']:g}", f"{row['spent']:,}", f"{100 * row['pass_at_1']:.1f}"]
+            cells = [f"{row['budget']:,}", f"{row['spent']:,}", f"{100 * row['pass_at_1']:.1f}"]
             cells += [f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"]
             cells += [f"{100 * row['plus']:.1f}"] if "plus" in extra else []
-            cells += [f"{row['seconds']:.1f}"] if "seconds" in extra else []
+            cells += [f"{row['seconds']:.3g}"] if "seconds" in extra else []
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines) + f"{total:,} distinct programs.\n"

@@ -17,25 +17,20 @@ from typing import Annotated
 
 import typer
 
-from rerank import execution, metrics, stages
-from rerank.candidates import by_problem
+from rerank import metrics
 from rerank.errors import SettingError, one_line
-from rerank.evidence import ablation, fitting
+from rerank.evidence import ablation
 from rerank.evidence.agreement import AGREEMENTS
 from rerank.evidence.matrix import Tried
-from rerank.evidence.writers import read_answers
 from rerank.metrics import Estimate
 from rerank.posterior import default_of
-from rerank.problems import load_problems
 from rerank.records import Candidate, Ranking
-from rerank.run import RunFolder
+from rerank.replay import Passed, open_run
 from rerank.selection import Evidence
 from rerank.settings import SelectSettings
 from rerank.store import write_rows
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-Passed = Mapping[tuple[str, int], bool]
 
 
 @app.command(help=__doc__)
@@ -50,48 +45,31 @@ def main(
     confidence: Annotated[float, typer.Option(min=0.5, max=1.0, help="Of the guard.")] = 0.9,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
 ) -> None:
-    folder = RunFolder(run)
-    settings = folder.settings("problems")
-    problems = load_problems(settings["name"])[: settings["limit"]]
-    drawn = stages.load_candidates(folder, problems)
-    answers = read_answers(tests, problems) if tests else {}
-    shares, tried = stages.run_evidence(folder, problems, drawn, answers, 0, workers)
-    evidence = stages.evidence_of(folder, problems, shares, tried, SelectSettings(confidence, greedy), 0)
-    groups = {task_id: group[:size] for task_id, group in by_problem(drawn).items()}
-    evidence = {task_id: _among(each, groups[task_id]) for task_id, each in evidence.items()}
-    outcomes = stages.execute(folder, problems, drawn, timeout_s=folder.settings("execute")["timeout_s"])
-    judged: dict[str, Passed] = {"base": outcomes.base} | ({"plus": outcomes.plus} if outcomes.plus else {})
-    if plus:
-        with folder.journal("outcomes") as journal:
-            kept = [each for group in groups.values() for each in group]
-            both = execution.execute_plus(load_problems(plus), kept, journal=journal, workers=workers).plus
-        judged["plus"] = {(each.task_id, each.index): one.passed for each, one in zip(kept, both, strict=True)}
-    ranked = ablation.rankings([problem.public for problem in problems], groups, evidence)
+    settings = SelectSettings(confidence, greedy)
+    found = open_run(run, tests=tests, plus=plus, size=size, select=settings, workers=workers)
+    groups = found.groups
+    ranked = ablation.rankings(found.public, groups, found.evidence)
     rows = {name: {task_id: each.best for task_id, each in given.items()} for name, given in ranked.items()}
     if against not in rows:
         raise SettingError(f"--against {against}: this run has no such row; one of {', '.join(rows)}")
     out.mkdir(parents=True, exist_ok=True)
-    seconds = {name: _seconds(ablation.ROWS[name], evidence.values()) for name in rows}
+    seconds = {name: _seconds(ablation.ROWS[name], found.evidence.values()) for name in rows}
     text = "\n\n".join(
-        f"By {name} tests, {len(problems)} problems:\n\n{_table(rows, groups, passed, against, seconds)}\n\n"
+        f"By {name} tests, {len(found.problems)} problems:\n\n{_table(rows, groups, passed, against, seconds)}\n\n"
         f"With ties drawn at random: {_ties(ranked, passed)}.\n\n" + _guard(rows, groups, passed, greedy)
-        for name, passed in judged.items()
+        for name, passed in found.passed.items()
     )
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
     write_rows(
         out / "picks.jsonl.gz",
         (
             {"row": name, "task_id": task_id, "index": index}
-            | {suite: passed[task_id, index] for suite, passed in judged.items()}
+            | {suite: passed[task_id, index] for suite, passed in found.passed.items()}
             for name, picks in rows.items()
             for task_id, index in picks.items()
         ),
     )
     print(text)
-
-
-def _among(evidence: Evidence, candidates: Sequence[Candidate]) -> Evidence:
-    return fitting.evidence_among(evidence, {each.key for each in candidates if each.key is not None})
 
 
 def _seconds(row: ablation.Row, evidence: Iterable[Evidence]) -> float | None:

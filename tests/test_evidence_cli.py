@@ -105,6 +105,7 @@ def test_pick_by_what_candidates_do(tmp_path):
         (("--budget", "soon"), "--budget soon: a number of programs"),
         (("--budget", "5", "--autorater", "examples"), "--budget is for an autorater that judges pointwise"),
         (("--tests", "absent.jsonl", "--autorater", "examples"), "absent.jsonl: no such file"),
+        (("--tests-without-examples",), "--tests-without-examples is for --test-writer"),
         (("--tests", "a", "--test-writer", "b"), "--tests and --test-writer exclude each other"),
     ],
 )

@@ -1,7 +1,9 @@
 """The posterior: what it learns, with whatever evidence is there; and the guard, which needs to be sure."""
 
+import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +13,7 @@ from rerank.evidence.fitting import cross_validate, instances, separation, subse
 from rerank.evidence.matrix import Trace, Trial, Tried
 from rerank.evidence.written_tests import Check
 from rerank.posterior import ALL_FEATURES, GROUPS, Belief, Model, believe, choose, default_of, features, fit
-from rerank.records import Candidate, PublicProblem
+from rerank.records import Candidate, Comparison, PublicProblem
 from rerank.selection import Evidence, select
 
 PROBLEM = PublicProblem("t", "def f(x):\n", "f")
@@ -39,8 +41,17 @@ def a_world(num_problems: int, *, seed: int = 0):
             examples[key] = 1.0 if good else rng.choice((0.0, 0.5, 1.0))
             traces[key] = Trace(("4", "6") if good else (str(index), str(index)), (good, rng.random() < 0.5), 0.0)
         trial = Trial(PROBLEM, (Check("f(2)", "_ == 4"), Check("f(3)", "_ == 6")))
-        evidence[task_id] = Evidence(scores=scores, examples=examples, written=Tried(trial, traces))
+        played = [
+            Comparison(task_id, first, second, rng.gauss(right[task_id, first] - right[task_id, second], 1.0))
+            for first, second in itertools.combinations(keys, 2)
+        ]
+        evidence[task_id] = Evidence(scores, played, examples, written=Tried(trial, traces))
     return candidates, evidence, right, group_of
+
+
+def instances_of(world):
+    candidates, known, right, group_of = world
+    return instances(candidates, {task_id: [each] for task_id, each in known.items()}, right, group_of)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +61,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def model(world):
-    found = instances(*world)
+    found = instances_of(world)
     return Model(fit([case for each in found for case in each.cases]), separation(found))
 
 
@@ -62,12 +73,22 @@ def test_every_set_of_groups_has_a_regression(model):
 
 
 def test_more_evidence_picks_better_and_is_calibrated(world):
-    found = instances(*world)
+    found = instances_of(world)
     rows = {groups: cross_validate(found, groups) for groups in subsets(list(GROUPS))}
     everything = rows[tuple(GROUPS)]
     assert everything.pick_rate.value > rows[("scores",)].pick_rate.value > everything.random
     assert everything.negative_log_likelihood < rows[("scores",)].negative_log_likelihood < math.log(2)
     assert everything.calibration_error < 0.1
+
+
+def test_a_problem_with_several_writers_of_tests_counts_once(world):
+    candidates, evidence, right, group_of = world
+    twice = {task_id: [each, replace(each, written=None)] for task_id, each in evidence.items()}
+    found = instances(candidates, twice, right, group_of)
+    one = [each for each in found if each.task_id == "t/0"]
+    assert len(one) == 2
+    assert sum(case.weight for each in one for case in each.cases) == pytest.approx(1.0)
+    assert ["tests" in each.cases[0].features for each in one] == [True, False]
 
 
 def test_weights_of_a_regression_against_counting():
@@ -93,14 +114,15 @@ def test_the_sandwich_agrees_with_textbook_variance():
     assert variance == pytest.approx(sum(1 / count for count in counts), rel=0.05)
 
 
-@pytest.mark.parametrize("missing", ["scores", "examples", "written", "all"])
+@pytest.mark.parametrize("missing", ["scores", "comparisons", "examples", "written", "all"])
 def test_missing_evidence(world, model, missing):
     candidates, evidence, _, _ = world
     full = evidence["t/0"]
     kept = {
-        "scores": Evidence(examples=full.examples, written=full.written),
-        "examples": Evidence(scores=full.scores, written=full.written),
-        "written": Evidence(scores=full.scores, examples=full.examples),
+        "scores": Evidence(comparisons=full.comparisons, examples=full.examples, written=full.written),
+        "comparisons": Evidence(full.scores, examples=full.examples, written=full.written),
+        "examples": Evidence(full.scores, full.comparisons, written=full.written),
+        "written": Evidence(full.scores, full.comparisons, examples=full.examples),
         "all": Evidence(),
     }[missing]
     drawn = [each for each in candidates if each.task_id == "t/0"]
@@ -117,7 +139,9 @@ def test_evidence_of_a_group_that_was_not_fitted_is_left_out(world, model):
     without = {groups: each for groups, each in model.regressions.items() if "written" not in groups}
     drawn = [each for each in candidates if each.task_id == "t/0"]
     beliefs = believe(drawn, evidence["t/0"], Model(without))
-    assert {belief.groups for belief in beliefs.values()} == {("scores", "log-probability", "examples", "inputs")}
+    assert {belief.groups for belief in beliefs.values()} == {
+        ("scores", "comparisons", "log-probability", "examples", "inputs")
+    }
 
 
 def test_a_program_without_a_score_is_judged_by_the_rest(world, model):
@@ -131,7 +155,14 @@ def test_a_program_without_a_score_is_judged_by_the_rest(world, model):
 def test_features():
     trial = Trial(PROBLEM, (Check("f(2)", "_ == 4", 3), Check("f(3)", "_ == 6")))
     traces = {"a": Trace(("4", "6"), (True, True), 0.0), "b": Trace(("4", "!late"), (True, False), 0.0)}
-    evidence = Evidence(scores={"a": 9.0, "b": 1.0}, examples={"a": 1.0, "b": 0.5}, written=Tried(trial, traces))
+    evidence = Evidence(
+        scores={"a": 9.0, "b": 1.0},
+        comparisons=[
+            Comparison("t", "a", "b", 9.0), Comparison("t", "b", "a", -2.0), Comparison("t", "a", "other", -9.0)
+        ],
+        examples={"a": 1.0, "b": 0.5},
+        written=Tried(trial, traces),
+    )  # fmt: skip
     drawn = [candidate(0, "a", -0.5), candidate(1, "a", -0.1), candidate(2, "b", -0.3), candidate(3, None)]
     columns = features(drawn, evidence)
     assert {name: columns[name]["b"] for name in ALL_FEATURES} == pytest.approx(
@@ -139,6 +170,8 @@ def test_features():
             "this program": 1 / 4,
             "score": 1.0,
             "score less best": -5.0,  # 9 counts as 6
+            "margin": -5.5,  # both orders, one game
+            "margin less best": -11.0,
             "log-probability": -0.3,
             "log-probability less best": -0.2,
             "examples": 0.5,

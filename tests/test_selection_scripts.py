@@ -1,5 +1,6 @@
 """The scripts about selection, as processes: tables and frontiers of a run, and the posterior's fit."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from test_cli import ROWS, WRONG, rerank
 from test_table_scripts import call
 
 from rerank.posterior import GROUPS, read_model
-from rerank.programs import normal_form
+from rerank.programs import normal_form, program_key
 from rerank.store import read_rows, write_rows
 
 RIGHT = ("    return x + {}\n", "    return {} + x\n")
@@ -63,16 +64,17 @@ def test_frontier(run, tmp_path):
         for _, row in read_rows(run / "candidates.jsonl")
     ]
     write_rows(run / "scores.jsonl", rows)
-    done = call("selection_frontier.py", run, "--out", tmp_path, "--batch", 2, "--judgment-seconds", 0.5)
+    done = call("selection_frontier.py", run, "--out", tmp_path, "--judgment-seconds", 0.5)
     (run / "scores.jsonl").unlink()
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "frontier.json").read_text())
     assert found["judgments"][0]["spent"] == 0
     assert found["judgments"][0]["pass_at_1"] == 1.0
     assert [row["seconds"] for row in found["judgments"]] == [0.5 * row["spent"] for row in found["judgments"]]
-    samples = {row["setting"]: (row["spent"], row["pass_at_1"]) for row in found["samples"]}
-    assert samples[0.0] == (4, 0.0), "the first two of each problem are wrong"
-    assert samples[1.0] == (6, 1.0)
+    samples = [(row["spent"], row["pass_at_1"]) for row in found["samples"]]
+    assert samples[0] == (2, 0.0), "the first of each problem are wrong"
+    assert samples[-1] == (6, 1.0)
+    assert len({spent for spent, _ in samples}) == len(samples), "a budget that buys no more has no row"
     assert (tmp_path / "frontier.png").stat().st_size > 1000
 
 
@@ -106,7 +108,17 @@ def test_fit(tmp_path):
     for number, row in enumerate(texts):
         row["texts"] = [f"assert add{number}(5) == {number + 5}"]
     write_rows(tmp_path / "tests.jsonl", texts)
-    given = [f"--{name}={tmp_path / name}.jsonl" for name in ("problems", "samples", "labels", "tests")]
+    keys: dict[str, dict[str, bool]] = {}
+    for label in labels:
+        keys.setdefault(label["task_id"], {})[program_key(label["program"])] = label["right"]
+    verdicts = [
+        {"task_id": task_id, "first": first, "second": second, "log_odds": float(own[first] - own[second])}
+        for task_id, own in keys.items()
+        for first, second in itertools.combinations(own, 2)
+    ]
+    write_rows(tmp_path / "comparisons.jsonl", verdicts)
+    names = ("problems", "samples", "labels", "tests", "comparisons")
+    given = [f"--{name}={tmp_path / name}.jsonl" for name in names]
     work, out = tmp_path / "work", tmp_path / "posterior.json"
     done = call("fit_posterior.py", *given, "--work", work, "--out", out)
     assert done.returncode == 0, done.stderr
@@ -119,3 +131,8 @@ def test_fit(tmp_path):
     assert "| written | 5 | 5 | 0.400 | 1.000" in done.stdout
     about = json.loads(out.read_text())["about"]
     assert about["num_problems"] == 5
+    verdicts[3] = {"task_id": "t/0"}
+    write_rows(tmp_path / "comparisons.jsonl", verdicts)
+    done = call("fit_posterior.py", *given, "--work", work, "--out", out)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "comparisons.jsonl, line 4: no 'first'" in done.stderr

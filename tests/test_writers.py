@@ -29,6 +29,18 @@ def test_a_model_is_asked_once_and_read_back(tmp_path, fake_source):
     }
 
 
+def test_a_writer_that_is_shown_no_example_copies_none(tmp_path, fake_source):
+    path = tmp_path / "tests.jsonl"
+    source = fake_source(["2) == 4\n"])
+    with Journal(path, key=KEYS["tests"]) as journal:
+        list(write_answers([PROBLEM.public], source, journal, form="continue", num_samples=1, sampling=Sampling(),
+                           without_examples=True))  # fmt: skip
+    assert "Twice x." in source.requests[0].text
+    assert ">>>" not in source.requests[0].text
+    found = read_answers(path, [PROBLEM])
+    assert found == {"t": Answers(("assert f(2) == 4\n",), ())}, "f(2) == 4 is the writer's own"
+
+
 def test_codet_form_and_what_its_writer_saw(tmp_path):
     path = tmp_path / "tests.jsonl.gz"
     bare = "def f(x):\n    '''Twice x.'''\n    pass\n\n# check the correctness of f\nassert "

@@ -104,6 +104,30 @@ class Sample:
     mean_log_probability: float | None  # nats per token at temperature 1, before top-p; None where not to be had
 
 
+@dataclass(frozen=True, slots=True)
+class LikelihoodRequest:
+    """A text and an answer to it that is given: as a user's message and the model's turn, or as one text."""
+
+    text: str
+    answer: str
+    is_chat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """What a model makes of a given answer. `log_probability` None means that it was not read; `reason` says why."""
+
+    log_probability: float | None  # of the whole answer, in nats
+    num_tokens: int  # of the answer
+    self_certainty: float | None  # mean over its tokens of KL(uniform || p), in nats; None where it has no token
+    num_prompt_tokens: int = 0
+    reason: str = ""
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(1, self.num_tokens + self.num_prompt_tokens)
+
+
 class Judge(Protocol):
     """What judges. One group's prompts share computation and decide one another's batch, and no other group's does."""
 
@@ -138,6 +162,21 @@ class SampleSource(Protocol):
         self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling
     ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
         """Yield each request with its samples, in order."""
+
+
+class LikelihoodSource(Protocol):
+    """What reads how likely a given answer is. vLLM and a server do not show whole distributions."""
+
+    @property
+    def settings(self) -> Mapping[str, str]: ...
+
+    @property
+    def has_chat_template(self) -> bool: ...
+
+    def likelihoods(self, groups: Iterable[Sequence[LikelihoodRequest]]) -> Iterator[list[Likelihood]]:
+        """Yield the answers to each group, in order. A group decides its own batches."""
+
+    def close(self) -> None: ...
 
 
 class Engine(Judge, SampleSource, Protocol):

@@ -365,8 +365,10 @@ def answer_logits(model: Any, hidden: torch.Tensor, answers: torch.Tensor | None
         logits = hidden.float() @ rows.float().T
         if bias is not None:
             logits = logits + bias.float()
-        # Cohere and Granite scale their logits.
-        return logits * getattr(model.config, "logit_scale", 1.0) / getattr(model.config, "logits_scaling", 1.0)
+        # Cohere and Granite scale their logits, Gemma 2 caps them.
+        logits = logits * getattr(model.config, "logit_scale", 1.0) / getattr(model.config, "logits_scaling", 1.0)
+        cap = getattr(model.config, "final_logit_softcapping", None)
+        return cap * torch.tanh(logits / cap) if cap else logits
 
 
 def check_flex(

@@ -115,17 +115,25 @@ class PromptEncoder:
 
     def encode_request(self, request: GenerationRequest, *, max_tokens: int) -> list[int]:
         """A request's tokens. Raises ModelError where they leave no room for `max_tokens` more."""
-        if request.is_chat:
-            before, after = self._chat_frame()
-            tokens = [*before, *self(request.text), *after]
-        else:
-            tokens = self.tokenizer.encode(request.text)
+        tokens = self.asked(request.text, is_chat=request.is_chat)
         if len(tokens) + max_tokens > self._max_prompt_tokens:
             raise ModelError(
                 f"{self._model}: the prompt of {request.id} has {len(tokens)} tokens, and with --max-tokens "
                 f"{max_tokens} that is more than the {self._max_prompt_tokens} the model may use; lower --max-tokens"
             )
         return tokens
+
+    def asked(self, text: str, *, is_chat: bool) -> list[int]:
+        """The tokens of a user's message up to the model's turn, or of a text to be continued."""
+        if is_chat:
+            before, after = self._chat_frame()
+            return [*before, *self(text), *after]
+        return list(self.tokenizer.encode(text))
+
+    def encode_pair(self, text: str, answer: str, *, is_chat: bool) -> tuple[list[int], list[int]] | None:
+        """The tokens of a text and of its given answer; None where they do not fit the context together."""
+        tokens, answered = self.asked(text, is_chat=is_chat), list(self(answer))
+        return (tokens, answered) if len(tokens) + len(answered) <= self._max_prompt_tokens else None
 
     def _chat_frame(self) -> tuple[list[int], list[int]]:
         """Tokens of the template before and after a user's message, the start of the model's turn included."""

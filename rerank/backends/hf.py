@@ -27,11 +27,14 @@ from rerank.backends import (
     ContestLogOdds,
     EngineOptions,
     GenerationRequest,
+    Likelihood,
+    LikelihoodRequest,
     Sample,
     Sampling,
     block_mask,
 )
 from rerank.backends.encoding import PromptEncoder
+from rerank.backends.likelihood import LikelihoodReader
 from rerank.backends.packed_judge import PackedJudge, is_out_of_memory
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
@@ -64,16 +67,18 @@ class TransformersEngine:
             model=files.name,
             max_prompt_tokens=min(options.max_prompt_tokens, self.model.config.max_position_embeddings),
         )
+        on_cuda = self.device.type == "cuda"
+        max_tokens = options.max_batch_tokens or (_GPU_BATCH_TOKENS if on_cuda else _CPU_BATCH_TOKENS)
+        self.reader = LikelihoodReader(self.model, self.encoder, name=files.name, max_tokens=max_tokens)
         # Samples of a batch. On a CPU a request stands alone: its samples do not hang on others by a single bit.
-        self.num_rows = _GPU_BATCH_SAMPLES if self.device.type == "cuda" else 1
+        self.num_rows = _GPU_BATCH_SAMPLES if on_cuda else 1
         self.judge: PackedJudge | None = None
         if _is_full_attention(self.model.config):
-            on_cuda = self.device.type == "cuda"
             self.judge = PackedJudge(
                 self.model,
                 self.encoder,
                 name=files.name,
-                max_tokens=options.max_batch_tokens or (_GPU_BATCH_TOKENS if on_cuda else _CPU_BATCH_TOKENS),
+                max_tokens=max_tokens,
                 attention=("flex" if on_cuda else "dense") if options.attention == "auto" else options.attention,
             )
 
@@ -92,7 +97,7 @@ class TransformersEngine:
         return self.encoder.has_chat_template
 
     def close(self) -> None:
-        del self.model
+        del self.model, self.reader
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -114,7 +119,6 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _answer_each_alone(self, prompts: Sequence[Prompt]) -> list[AnswerLogOdds]:
-        config = self.model.config
         found = []
         for prompt in prompts:
             encoded = self.encoder.encode(prompt)
@@ -123,10 +127,11 @@ class TransformersEngine:
             ids = torch.tensor(self.encoder.answer_ids(prompt.answers[:2]), device=self.device)
             # In float32: logits in bfloat16 come in steps of 1/8 from 16 up.
             logits = block_mask.answer_logits(self.model, state, ids)[0]  # (2,)
-            if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
-                logits = cap * torch.tanh(logits / cap)
             found.append(AnswerLogOdds(float(logits[0] - logits[1]), len(encoded.tokens), 0, encoded.reason))
         return found
+
+    def likelihoods(self, groups: Iterable[Sequence[LikelihoodRequest]]) -> Iterator[list[Likelihood]]:
+        return map(self.reader.likelihoods, groups)
 
     # Sampling
 

@@ -55,7 +55,7 @@ class Figures:
 
 def instances(
     candidates: Sequence[Candidate],
-    evidence: Mapping[str, Evidence],
+    evidence: Mapping[str, Sequence[Evidence]],
     right: Mapping[tuple[str, str], bool],
     group_of: Mapping[str, str],
     verdicts: Verdicts | None = None,
@@ -63,6 +63,9 @@ def instances(
     seed: int = 0,
 ) -> list[Instance]:
     """Candidates whose programs have a label by (task_id, key), problem by problem.
+
+    `evidence` by task_id may be several things that could be known, such as the tests of several writers: the problem
+    is there with each, its weight shared among them.
 
     `verdicts`: the outcome of each of a docstring's examples. Training problems show more of their tests as examples
     than a user's prompt does. So each problem with several examples is there twice, with half the weight: with all of
@@ -74,14 +77,14 @@ def instances(
         counts = Counter(each.key for each in known if each.key is not None)
         if not counts:
             continue
-        seen = [evidence_among(evidence[task_id], set(counts))]
+        seen = [evidence_among(each, set(counts)) for each in evidence[task_id]]
         outcomes = (verdicts or {}).get(task_id, {})
         examples = sorted({example for each in outcomes.values() for example in each})
         if len(examples) > 1:
             rng = random.Random(content_hash(seed, task_id))
             kept = rng.sample(examples, rng.randrange(1, len(examples)))
             shares = {key: sum(each[one] for one in kept) / len(kept) for key, each in outcomes.items()}
-            seen.append(replace(seen[0], examples={key: shares[key] for key in counts if key in shares}))
+            seen += [replace(each, examples={key: shares[key] for key in counts if key in shares}) for each in seen]
         for each in seen:
             columns = features(known, each)
             cases = []
@@ -99,7 +102,8 @@ def evidence_among(evidence: Evidence, keys: set[str]) -> Evidence:
     def among(tried: Tried | None) -> Tried | None:
         return tried and Tried(tried.trial, {key: trace for key, trace in tried.traces.items() if key in keys})
 
-    return replace(evidence, written=among(evidence.written), inputs=among(evidence.inputs))
+    played = [each for each in evidence.comparisons if each.first in keys and each.second in keys]
+    return replace(evidence, written=among(evidence.written), inputs=among(evidence.inputs), comparisons=played)
 
 
 def cross_validate(found: Sequence[Instance], groups: Sequence[str], *, num_folds: int = NUM_FOLDS) -> Figures | None:

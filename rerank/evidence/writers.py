@@ -5,7 +5,8 @@
 
 One answer a line, in either of two shapes:
 
-    task_id, form, texts       this project's: `form` is one of written_tests.STYLES, `texts` what the model wrote
+    task_id, form, texts       this project's: `form` is one of written_tests.STYLES, `texts` what the model wrote;
+                               `without_examples` true where the problem was shown without them
     prompt, samples            CodeT's: the prompt ends in `assert `, and is matched to its problem as candidates are
 
 A problem may have several lines; one without any has no tests.
@@ -18,6 +19,7 @@ from pathlib import Path
 from rerank.backends import SampleSource, Sampling
 from rerank.candidates import match_prompt
 from rerank.errors import InputError
+from rerank.evidence import bare
 from rerank.evidence.examples import extract
 from rerank.evidence.written_tests import STYLES, answer_texts
 from rerank.problems import task_name
@@ -55,7 +57,7 @@ def read_answers(path: str | Path, problems: Sequence[Problem]) -> dict[str, Ans
         elif row.get("form") in STYLES and "task_id" in row:
             task_id = task_name(row["task_id"])
             answers = answer_texts(by_id[task_id].public, row["form"], texts) if task_id in by_id else ()
-            seen = by_id[task_id].prompt if task_id in by_id else ""
+            seen = "" if row.get("without_examples") or task_id not in by_id else by_id[task_id].prompt
         else:
             raise InputError(f"form is to be one of {', '.join(STYLES)}, beside task_id", path=path, line=line)
         if task_id in by_id and answers:
@@ -74,14 +76,20 @@ def write_answers(
     form: str,
     num_samples: int,
     sampling: Sampling,
+    without_examples: bool = False,
 ) -> Iterator[Row]:
-    """Have a model write tests to the problems that the journal lacks; yield each problem's row as it is written."""
+    """Have a model write tests to the problems that the journal lacks; yield each problem's row as it is written.
+
+    `without_examples`: show it the problems without their examples, as CodeT did (see `bare`).
+    """
+    shown = [bare.without_examples(problem) for problem in problems] if without_examples else problems
     requests = [
         request
-        for problem in problems
+        for problem in shown
         if (problem.task_id, form) not in journal and (request := STYLES[form](problem)) is not None
     ]
     for request, samples in source.generate(requests, num_samples, sampling):
-        row = {"task_id": request.id, "form": form, "texts": [sample.text for sample in samples]}
+        row: Row = {"task_id": request.id, "form": form, "texts": [sample.text for sample in samples]}
+        row |= {"without_examples": True} if without_examples else {}
         journal.append([row])
         yield row

@@ -8,9 +8,9 @@ A **check** is one call of the entry point with closed arguments, and a predicat
 call share its execution (see `matrix`), and the calls alone are the inputs on which candidates may agree.
 
 `continue` follows CodeT (arXiv 2207.10397, section 3.1): the function with an empty body, a comment, then `assert`.
-`chat` asks in words. Both leave the docstring's examples in the prompt, where CodeT took them out: a user's prompt has
-them, they show a small model what arguments look like, and `collect` drops the examples that it copies, since
-they are evidence of their own already (see `examples`).
+`chat` asks in words. Both ask about the problem that they are given. A user's prompt has examples in it: they show a
+small model what arguments look like, and `collect` drops those that it copies, since they are evidence of their own
+already (see `examples`). CodeT took them out: see `bare`.
 """
 
 import ast

@@ -8,7 +8,6 @@ memory suffices (on CUDA: as long as the same groups or requests are asked in th
 on out-of-memory a batch is halved, which moves the last bits.
 """
 
-import gc
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,9 +32,10 @@ from rerank.backends import (
     Sampling,
     block_mask,
 )
+from rerank.backends.batching import free_memory, is_out_of_memory
 from rerank.backends.encoding import PromptEncoder
 from rerank.backends.likelihood import LikelihoodReader
-from rerank.backends.packed_judge import PackedJudge, is_out_of_memory
+from rerank.backends.packed_judge import PackedJudge
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
 from rerank.store import content_hash
@@ -98,9 +98,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         del self.model, self.reader
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_memory()
 
     # Judging
 
@@ -166,9 +164,7 @@ class TransformersEngine:
                         ) from error
                     num_rows = (min(num_rows, len(part)) + 1) // 2
                     _log.warning("out of memory while sampling: %d samples at a time from here on", num_rows)
-                    gc.collect()
-                    if self.device.type == "cuda":
-                        torch.cuda.empty_cache()
+                    free_memory()
             for place, request in enumerate(batch):
                 yield request, samples[place * num_samples : (place + 1) * num_samples]
 

@@ -7,7 +7,6 @@ A group's answers are batched by length, padded on the right, where no earlier t
 float32 a few positions at a time: those of a whole batch would not fit. On out-of-memory batches are halved, for good.
 """
 
-import gc
 import logging
 import math
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 
 from rerank.backends import Likelihood, LikelihoodRequest, block_mask
+from rerank.backends.batching import free_memory, is_out_of_memory
 from rerank.backends.encoding import PromptEncoder
-from rerank.backends.packed_judge import is_out_of_memory
 from rerank.errors import ModelError
 
 _log = logging.getLogger(__name__)
@@ -52,9 +51,7 @@ class LikelihoodReader:
                     raise ModelError(f"{self._name}: not enough memory for one text of {longest} tokens") from error
                 self._max_tokens = batch // 2 * sum(map(len, encoded[todo[batch - 1]]))
                 _log.warning("out of memory: at most %d tokens at a time from here on", self._max_tokens)
-                gc.collect()
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                free_memory()
                 continue
             for place, each in zip(todo[:batch], read, strict=True):
                 found[place] = each

@@ -11,7 +11,6 @@ before the one ahead of it is looked at, so that it does not wait for the host. 
 for good.
 """
 
-import gc
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ import torch
 
 from rerank import prompts
 from rerank.backends import AnswerLogOdds, Contest, ContestLogOdds, block_mask, layouts
+from rerank.backends.batching import filled, free_memory, is_out_of_memory
 from rerank.backends.encoding import EncodedPrompt, PromptEncoder
 from rerank.backends.layouts import Layout, Part
 from rerank.errors import ModelError
@@ -155,7 +155,7 @@ class PackedJudge:
             try:
                 if pack is not None:
                     held.append(pack)
-                    reading.append(self._read(pack, keep=ask == self._contend))
+                    reading.append(self._read(pack))
                 ready = len(reading) if pack is None else len(reading) - num_ahead
                 if ready >= num_packs or (ready and pack is None):
                     asked.append(ask(reading[:ready]))
@@ -179,7 +179,7 @@ class PackedJudge:
         while True:
             group = lay_out(item)
             try:
-                return ask([self._read([(item, group)], keep=ask == self._contend)])()
+                return ask([self._read([(item, group)])])()
             except RuntimeError as error:
                 reached = _out_of_memory(error)
             self._halve([group], reached)
@@ -193,24 +193,15 @@ class PackedJudge:
             ) from reached
         self._max_tokens = max(block_mask.TILE, self._max_tokens // 2 // block_mask.TILE * block_mask.TILE)
         _log.warning("out of memory: at most %d tokens at a time from here on", self._max_tokens)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
     def _packs(self, items: Iterable[Any], lay_out: Callable[[Any], _Group]) -> Iterator[_Pack]:
         """With flex attention as many items as fit one pass, else one at a time; each with its layouts."""
-        pack: _Pack = []
-        size = 0
-        for item in items:
-            group = lay_out(item)
-            is_full = self._attention == "dense" or size + group.num_tokens > self._max_tokens
-            if pack and is_full:
-                yield pack
-                pack, size = [], 0
-            pack.append((item, group))
-            size += group.num_tokens
-        if pack:
-            yield pack
+        return filled(
+            ((item, lay_out(item)) for item in items),
+            size=lambda entry: entry[1].num_tokens,
+            limit=lambda: -1 if self._attention == "dense" else self._max_tokens,
+        )
 
     # Encoding
 
@@ -238,15 +229,16 @@ class PackedJudge:
         with block_mask.running_packs(self._model):
             return block_mask.hidden_states(self._model, packed)[at].float()
 
-    def _read(self, pack: _Pack, *, keep: bool) -> _Reading:
+    def _read(self, pack: _Pack) -> _Reading:
         states, kept = [], []
-        for together in self._fitting([layout for _, group in pack for _, layout in group.parts]):
+        laid = (layout for _, group in pack for _, layout in group.parts)
+        for together in filled(laid, size=lambda layout: layout.num_tokens, limit=lambda: self._max_tokens):
             packed = block_mask.pack(
                 together,
                 device=self._model.device,
                 num_tokens=self._padded(sum(layout.num_tokens for layout in together)),
                 attention=self._attention,
-                keep=keep,
+                keep=any(layout.links for layout in together),
             )
             states.append(self._run(packed, torch.cat(packed.ends)))
             if packed.kept is not None:
@@ -282,18 +274,6 @@ class PackedJudge:
             ]
 
         return collect
-
-    def _fitting(self, laid: Sequence[Layout]) -> Iterator[list[Layout]]:
-        pack: list[Layout] = []
-        size = 0
-        for layout in laid:
-            if pack and size + layout.num_tokens > self._max_tokens:
-                yield pack
-                pack, size = [], 0
-            pack.append(layout)
-            size += layout.num_tokens
-        if pack:
-            yield pack
 
     def _padded(self, num_tokens: int) -> int | None:
         """A few lengths, since FlexAttention compiles for each: quarters of the budget."""
@@ -368,10 +348,6 @@ def _stepped(num_tokens: int, step: int) -> int:
     """The next multiple of a step that FlexAttention's tiles divide."""
     step = max(step // block_mask.TILE, 1) * block_mask.TILE
     return -(-num_tokens // step) * step
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _out_of_memory(error: RuntimeError) -> RuntimeError:

@@ -11,15 +11,16 @@ draws another sample where two tokens are nearly alike. For the same bits use th
 import gc
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import vllm
 
 from rerank import weights
 from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
+from rerank.backends.batching import filled
 from rerank.backends.encoding import EncodedPrompt, PromptEncoder
 from rerank.errors import ModelError, SettingError
 from rerank.prompts import Prompt
@@ -30,7 +31,6 @@ from rerank.weights import ModelFiles
 _PROMPTS_A_CALL = 4096
 _SAMPLES_A_CALL = 4096
 _SAMPLES_A_CALL_ON_CPU = 256
-T = TypeVar("T")
 
 
 class VllmEngine:
@@ -93,7 +93,7 @@ class VllmEngine:
     def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
         """Many groups a call, to fill the device; `num_tokens_saved` is what vLLM says it found in its cache."""
         self._need("judge")
-        for batch in _calls(groups, size=len, limit=_PROMPTS_A_CALL):
+        for batch in filled(groups, size=len, limit=lambda: _PROMPTS_A_CALL):
             prompts = [prompt for group in batch for prompt in group]
             answers = iter(self._judge(prompts))
             for group in batch:
@@ -118,7 +118,7 @@ class VllmEngine:
     ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
         self._need("generate")
         limit = _SAMPLES_A_CALL_ON_CPU if self._device == "cpu" else _SAMPLES_A_CALL
-        for batch in _calls(requests, size=lambda _: num_samples, limit=limit):
+        for batch in filled(requests, size=lambda _: num_samples, limit=lambda: limit):
             prompts = [
                 {"prompt_token_ids": self.encoder.encode_request(request, max_tokens=sampling.max_tokens)}
                 for request in batch
@@ -176,20 +176,6 @@ def _sampling_params(request: GenerationRequest, num_samples: int, sampling: Sam
         detokenize=bool(request.stop),
         flat_logprobs=True,
     )
-
-
-def _calls(items: Iterable[T], *, size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
-    """Batches of items whose sizes sum to about `limit`, each with at least one item."""
-    batch: list[T] = []
-    total = 0
-    for item in items:
-        if batch and total + size(item) > limit:
-            yield batch
-            batch, total = [], 0
-        batch.append(item)
-        total += size(item)
-    if batch:
-        yield batch
 
 
 def _context_length(folder: Path) -> int:

@@ -22,7 +22,7 @@ def share(values: Sequence[float], groups: Sequence[str], *, seed: int = 0) -> E
         return None
     column = np.asarray(values, dtype=float)
     weights = _resampled(groups, NUM_RESAMPLES, seed)  # (resamples, cases)
-    return _estimate(float(column.mean()), (weights @ column) / weights.sum(axis=1))
+    return estimate(float(column.mean()), (weights @ column) / weights.sum(axis=1))
 
 
 def mean_of(estimates: Sequence[Estimate | None]) -> float | None:
@@ -39,7 +39,7 @@ def balanced_accuracy(
         return None
     right = np.array([[want == give for want, give in zip(wanted, given, strict=True)]], dtype=float)
     [found] = resampled_recalls(right, wanted, groups, seed=seed)
-    return _estimate(found[0], found[1:])
+    return estimate(found[0], found[1:])
 
 
 def resampled_means(columns: np.ndarray, groups: Sequence[str], *, seed: int = 0) -> np.ndarray:
@@ -112,7 +112,7 @@ def correlation(
         again = measure(a[rows], b[rows])  # type: ignore[arg-type]
         if again is not None:
             found.append(again)
-    return _estimate(value, np.array(found or [value]))
+    return estimate(value, np.array(found or [value]))
 
 
 def best_of_credit(scores: Sequence[float], num_best: int) -> float:
@@ -190,6 +190,7 @@ def _with_all(groups: Sequence[str], seed: int) -> np.ndarray:
     return np.concatenate([np.ones_like(weights[:1]), weights])
 
 
-def _estimate(value: float, samples: np.ndarray) -> Estimate:
+def estimate(value: float, samples: np.ndarray) -> Estimate:
+    """A figure with the 95% interval of its resamples."""
     low, high = np.nanpercentile(samples, [2.5, 97.5])
     return Estimate(float(value), float(low), float(high))

@@ -91,8 +91,8 @@ def compare(cases: Iterable[Case], runs: Sequence[JudgeRun], *, seed: int = 0) -
                     name,
                     num_sets,
                     num_cases,
-                    tuple(map(_estimate, values)),
-                    tuple(map(_estimate, gains)),
+                    tuple(agreement.estimate(each[0], each[1:]) for each in values),
+                    tuple(agreement.estimate(each[0], each[1:]) for each in gains),
                     rule,
                 )
             )
@@ -132,18 +132,17 @@ def _credit(case: Case, answers: Answers) -> float:
     """1 where the judge is right; half for a pair on which it does not decide."""
     if case.kind == "classification":
         return float(figures.named_class(case, answers["ab"]) == case.label)
-    margin = figures.verdict(answers) * (1 if case.label == "A" else -1)
-    return 0.5 if margin == 0 else float(margin > 0)
+    return _of_pair(case, figures.verdict(answers))
 
 
 def _longer(case: Case) -> float:
-    margin = (len(case.responses[0]) - len(case.responses[1])) * (1 if case.label == "A" else -1)
+    return _of_pair(case, len(case.responses[0]) - len(case.responses[1]))
+
+
+def _of_pair(case: Case, margin: float) -> float:
+    """Of a judge that prefers the first response by `margin`."""
+    margin *= 1 if case.label == "A" else -1
     return 0.5 if margin == 0 else float(margin > 0)
-
-
-def _estimate(values: np.ndarray) -> Estimate:
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return Estimate(float(values[0]), float(low), float(high))
 
 
 def _interval(estimate: Estimate, *, signed: bool) -> str:

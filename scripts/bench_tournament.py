@@ -9,10 +9,10 @@
     encoded-once    ours: each program is read once; a comparison is a few tokens
 
 Every run is a round-robin in both orders among N programs of each problem: the shipped candidates, topped up to N by
-variants with another last line, of as many problems as --max-comparisons allows (joint-plain plays an eighth of that,
-encoded-once ten times as many, which neither changes the rate). Each method runs once to get warm, then --rounds times;
-medians; a PNG shows seconds a problem as N grows. Weights decide no speed, so any base model will do; --shape takes
-random ones.
+variants with another last line, of as many problems as --max-comparisons allows, or the first comparisons of one
+problem (joint-plain plays an eighth of that, encoded-once ten times as many, which neither changes the rate). Each
+method runs once to get warm, then --rounds times; medians; a PNG shows the seconds of a round-robin as N grows. Weights
+decide no speed, so any base model will do; --shape takes random ones.
 
 Utilisation is useful floating-point operations over what a large matrix product reaches here: two a weight (embeddings
 left out) and token computed, padding left out, attention left out. For encoded-once also of the reading pass alone.
@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +51,7 @@ PLAIN_BATCH = 64  # prompts of joint-plain's batches; RewardBench's own default 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-Game = tuple[PublicProblem, list[str]]  # a problem and its programs
+Game = tuple[PublicProblem, list[str], list[tuple[int, int]]]  # a problem, its programs, which of them to compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +73,22 @@ class Row:
 
 
 def games(num_programs: int, max_comparisons: int) -> list[Game]:
-    """Problems with exactly `num_programs` distinct programs each."""
+    """Problems with exactly `num_programs` distinct programs each, all of their pairs in both orders."""
     problems = load_problems("humaneval")
     groups = by_problem(read_candidates(str(shipped.shipped(shipped.CANDIDATES)), problems))
+    pairs = list(permutations(range(num_programs), 2))
     made = []
-    for problem in problems[: max(1, max_comparisons // (num_programs * (num_programs - 1)))]:
+    for problem in problems[: max(1, max_comparisons // len(pairs))]:
         texts = dict.fromkeys(text for each in groups[problem.task_id] if (text := normal_form(each.program)))
         own = list(texts)
         own += [f"{own[n % len(own)]}\nspare = {n}" for n in range(num_programs)]
-        made.append((problem.public, own[:num_programs]))
+        made.append((problem.public, own[:num_programs], pairs[:max_comparisons]))
     return made
 
 
-def pairs(count: int) -> list[tuple[int, int]]:
-    return [(a, b) for a in range(count) for b in range(count) if a != b]
-
-
 def joint_prompts(game: Game) -> list[Prompt]:
-    problem, own = game
-    return [prompts.pairwise(problem, own[a], own[b]) for a, b in pairs(len(own))]
+    problem, own, pairs = game
+    return [prompts.pairwise(problem, own[a], own[b]) for a, b in pairs]
 
 
 class Plain:
@@ -146,9 +144,9 @@ def encoded_once(judge: Any, *, with_pairs: bool = True) -> Callable[[Sequence[G
         contests = (
             Contest(
                 [prompts.pointwise(problem, program) for program in own],
-                lambda points: pairs(len(points)) if with_pairs else [],
+                lambda _, pairs=pairs: pairs if with_pairs else [],
             )
-            for problem, own in played
+            for problem, own, pairs in played
         )
         total = Usage()
         for found in judge.contest_log_odds(contests):
@@ -214,7 +212,7 @@ def random_model(shape: str, tokenizer: str, folder: Path) -> str:
 
 
 def plot(documents: Sequence[Path], out: Path) -> None:
-    """Seconds a problem as N grows, a line a method; each document is one model's."""
+    """Seconds of a problem's round-robin as N grows, a line a method; each document is one model's."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.5 * len(documents), 3.6), layout="constrained")
@@ -225,8 +223,9 @@ def plot(documents: Sequence[Path], out: Path) -> None:
         for method in methods:
             rows = sorted((r for r in document["rows"] if r["method"] == method), key=lambda r: r["num_programs"])
             counts = [row["num_programs"] for row in rows]
-            axis.plot(counts, [row["seconds"] / row["num_problems"] for row in rows], marker="o", label=method)
-        axis.set(xscale="log", yscale="log", xlabel="programs a problem (N)", ylabel="seconds a problem")
+            each = [count * (count - 1) / row["comparisons_per_s"] for count, row in zip(counts, rows, strict=True)]
+            axis.plot(counts, each, marker="o", label=method)
+        axis.set(xscale="log", yscale="log", xlabel="programs a problem (N)", ylabel="seconds a round-robin")
         axis.set_title(f"{document['name']}, {document['device']}", fontsize=9)
         axis.set_xticks(counts_of(document), [str(count) for count in counts_of(document)], minor=False)
         axis.minorticks_off()
@@ -245,7 +244,9 @@ def main(
     shape: Annotated[str | None, typer.Option(help=f"Random weights instead: {', '.join(SHAPES)}.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only these; may be given several times.")] = None,
     n: Annotated[list[int] | None, typer.Option("--n", min=2, help="Programs a problem; may be given again.")] = None,
-    max_comparisons: Annotated[int, typer.Option(help="Of a run.")] = 14_760,
+    max_comparisons: Annotated[
+        list[int] | None, typer.Option(help="Of a run: for all, or given once for each --n. 14,760")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 5,
     memory_share: Annotated[float, typer.Option(help="Of the GPU, for vLLM.")] = 0.4,
     beside: Annotated[list[Path] | None, typer.Option(help="Another's JSON to plot beside; repeatable.")] = None,
@@ -256,6 +257,11 @@ def main(
         raise SettingError(f"--method {', '.join(sorted(unknown))}: not one of {', '.join(known)}")
     if shape and shape not in SHAPES:
         raise SettingError(f"--shape {shape}: not one of {', '.join(SHAPES)}")
+    counts, most = n or [4, 10, 32, 100], max_comparisons or [14_760]
+    if len(most) not in (1, len(counts)):
+        raise SettingError(f"--max-comparisons: give it once, or for each of --n {', '.join(map(str, counts))}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sizes = list(zip(counts, most * (len(counts) // len(most)), strict=True))
     with tempfile.TemporaryDirectory() as folder:
         name = random_model(shape, model, Path(folder)) if shape else model
         document = {
@@ -265,7 +271,7 @@ def main(
             "matrix_flops_per_s": matrix_rate(),
             "rows": [],
         }
-        for row in measure(name, document, wanted, n or [4, 10, 32, 100], max_comparisons, rounds, memory_share):
+        for row in measure(name, document, wanted, sizes, rounds, memory_share):
             print(
                 f"N {row.num_programs} {row.method}: {row.rate:,.0f}/s, {row.num_tokens:,} tokens, {row.seconds:.2f} s",
                 file=sys.stderr,
@@ -279,12 +285,11 @@ def measure(
     model: str,
     document: dict[str, Any],
     wanted: Sequence[str],
-    counts: Sequence[int],
-    max_comparisons: int,
+    sizes: Sequence[tuple[int, int]],
     rounds: int,
     memory_share: float,
 ) -> Iterator[Row]:
-    """A row for each N and method; adds the number of weights to the document."""
+    """A row for each size, N and most comparisons, and method; adds the number of weights to the document."""
     ours: Any = open_engine("transformers", model)
     parameters = ours.model.named_parameters()
     num_weights = sum(p.numel() for name, p in parameters if "embed" not in name and "lm_head" not in name)
@@ -301,7 +306,7 @@ def measure(
     def utilisation(usage: Usage, seconds: float) -> float:
         return 2 * num_weights * usage.num_tokens / seconds / document["matrix_flops_per_s"]
 
-    for count in counts:
+    for count, max_comparisons in sizes:
         for name in wanted:
             played = games(count, int(max_comparisons * {"joint-plain": 1 / 8, "encoded-once": 10}.get(name, 1)))
             if DEVICE == "cuda":

@@ -283,6 +283,23 @@ def test_the_budget_does_not_change_a_contest(engine, monkeypatch, max_tokens):
     assert [answer.log_odds for answer in found.points] == pytest.approx(points, abs=TOLERANCE)
 
 
+def test_exact_scores_are_the_same_bits_in_any_company(tiny_model):
+    from rerank.backends.hf import TransformersEngine
+
+    files = weights.resolve(str(tiny_model))
+    contests = [Contest(POINTWISE[:n], lambda _, n=n: [p for p in ALL_PAIRS if max(p) < n]) for n in (4, 1, 3, 2)]
+    found = {}
+    for max_batch_tokens in (256, 4096):
+        options = EngineOptions(dtype="bfloat16", device="cpu", attention="dense", max_batch_tokens=max_batch_tokens)
+        engine = TransformersEngine(files, options)
+        for name, order in (("together", [0, 1, 2, 3]), ("turned", [3, 2, 1, 0]), ("alone", [2])):
+            results = engine.contest_log_odds([contests[at] for at in order])
+            for at, result in zip(order, results, strict=True):
+                points = [answer.log_odds for answer in result.points]
+                found.setdefault(at, set()).add((tuple(points), tuple(result.verdicts)))
+    assert {at: len(different) for at, different in found.items()} == dict.fromkeys(range(4), 1)
+
+
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_plays_the_same_contests(tiny_model):
     """The path of a GPU, many contests in a padded pass, against one contest at a time."""
@@ -575,6 +592,7 @@ def test_draws_follow_the_nucleus(vocab, top_p):
     ("backend", "options", "error", "message"),
     [
         ("tensorflow", EngineOptions(), SettingError, "--backend tensorflow: unknown; one of auto, transformers"),
+        ("vllm", EngineOptions(attention="dense"), SettingError, "--exact: vllm .* take --backend transformers"),
         ("openai", EngineOptions(), SettingError, "--base-url"),
         ("transformers", EngineOptions(), MissingError, "./nowhere: no such file or folder"),
     ],
@@ -582,6 +600,12 @@ def test_draws_follow_the_nucleus(vocab, top_p):
 def test_engines_that_cannot_be_opened(backend, options, error, message):
     with pytest.raises(error, match=message):
         open_engine(backend, "./nowhere", options)
+
+
+def test_exact_scores_are_left_to_transformers_where_vllm_is_at_hand(monkeypatch):
+    monkeypatch.setattr("rerank.backends._has_vllm_and_gpu", lambda: True)
+    with pytest.raises(MissingError, match="./nowhere: no such file or folder"):
+        open_engine("auto", "./nowhere", EngineOptions(attention="dense"))
 
 
 def test_vllm_where_it_is_not_installed(monkeypatch):

@@ -258,9 +258,12 @@ def open_engine(backend: str, model: str, options: EngineOptions | None = None) 
     if options.cluster:
         return _ray(backend, model, options)
     if backend == "auto":
-        backend = "openai" if options.base_url else "vllm" if _has_vllm_and_gpu() else "transformers"
+        is_vllm = options.attention == "auto" and _has_vllm_and_gpu()
+        backend = "openai" if options.base_url else "vllm" if is_vllm else "transformers"
     if backend not in ENGINES:
         raise SettingError(f"--backend {backend}: unknown; one of auto, {', '.join(ENGINES)}")
+    if options.attention == "dense" and backend != "transformers":
+        raise SettingError(f"--exact: {backend} forms batches of its own; take --backend transformers")
     return ENGINES[backend](model, options)
 
 

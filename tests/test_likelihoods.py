@@ -131,10 +131,18 @@ def test_requests(is_chat):
     assert reviewer.answer == "Twice x.", "without its example"
 
 
-def test_words_of_a_problem():
-    assert words_of(PublicProblem("t", "Double it.\nassert f(2) == 4\n", "f", "text")) == "Double it."
-    only = PublicProblem("t", "def f(x):\n    '''f(2) == 4'''\n", "f")
-    assert words_of(only) == "f(2) == 4", "there is nothing else"
+@pytest.mark.parametrize(
+    ("prompt", "kind", "expected"),
+    [
+        ("Double it.\nassert f(2) == 4\n", "text", "Double it."),
+        ("async def f(x):\n    '''Twice x.'''\n", "function", "Twice x."),
+        ("def f(x):\n    '''f(2) == 4'''\n", "function", "f(2) == 4"),  # there is nothing else
+        ("def f(x):\n    ''' '''\n", "function", "def f(x):\n    ''' '''"),
+        ("'''Double it.\n\n>>> f(2)\n4\n'''\ndef f(x):\n", "function", "'''Double it.\n'''\ndef f(x):"),
+    ],
+)
+def test_words_of_a_problem(prompt, kind, expected):
+    assert words_of(PublicProblem("t", prompt, "f", kind)) == expected
 
 
 def test_an_engine_without_likelihoods(fake_judge):

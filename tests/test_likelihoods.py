@@ -66,6 +66,13 @@ def test_what_does_not_fit_has_no_likelihood(engine):
     assert short.log_probability is not None
 
 
+def test_an_answer_after_nothing_has_no_likelihood(engine):
+    """Its first token follows none, so nothing says how likely that is."""
+    [[alone, after]] = engine.likelihoods([[LikelihoodRequest("", "x y", is_chat=False), REQUESTS[0]]])
+    assert (alone.log_probability, alone.reason) == (None, "no text before it")
+    assert after.log_probability is not None
+
+
 def test_out_of_memory_halves_the_batch(engine, monkeypatch, caplog):
     [expected] = engine.likelihoods([REQUESTS])
     reader, asked = engine.reader, []

@@ -12,9 +12,12 @@ at with the tests of each, so that the fit serves them all. The evidence is gath
 `--work`, so that a killed run goes on where it stopped. What is missing is left out: without `--tests`, say, there is
 no regression that knows of written tests.
 
-The model goes to `--out`, by default the file that ships; a table of cross-validated figures to standard output.
+The model goes to `--out`, by default the file that ships; a table of cross-validated figures to standard output. With
+`--likelihoods`, what a reviewer read of the candidates as a run folder has it, a second table says what that would add;
+the model does not know of it.
 """
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -28,8 +31,9 @@ from rerank import posterior
 from rerank.candidates import read_candidates
 from rerank.errors import InputError, one_line
 from rerank.evidence import examples, fitting, gathering
-from rerank.evidence.fitting import Figures, cross_validate, subsets
+from rerank.evidence.fitting import Figures, Instance, cross_validate, subsets
 from rerank.evidence.gathering import Gathered
+from rerank.evidence.likelihoods import Read, from_rows
 from rerank.evidence.writers import read_answers
 from rerank.problems import load_problems
 from rerank.programs import program_key
@@ -52,6 +56,7 @@ def fit(
     work: Annotated[Path, typer.Option(help="Folder for the journals.")],
     scores: Annotated[Path | None, typer.Option(help="Folder of a training run, for the autorater's scores.")] = None,
     comparisons: Annotated[Path | None, typer.Option(help="Verdicts on pairs: JSONL, the same scorer's.")] = None,
+    likelihoods: Annotated[Path | None, typer.Option(help="A reviewer's, to see what they would add: JSONL.")] = None,
     tests: Annotated[list[Path] | None, typer.Option(help="Tests by one kind of writer; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="The model's file.")] = posterior.MODEL,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
@@ -65,6 +70,7 @@ def fit(
     right = {(label.task_id, key): label.right for label in known if (key := program_key(label.program))}
     judged = _scores(scores, known) if scores else {}
     played = _comparisons(comparisons) if comparisons else {}
+    read = _read(likelihoods) if likelihoods else {}
     writers = [read_answers(path, dev) for path in tests or ()]
     found = []
     for path in samples:
@@ -92,6 +98,7 @@ def fit(
                     examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
                     written=each.written.get(problem.task_id),
                     inputs=each.inputs.get(problem.task_id),
+                    likelihoods=read.get(problem.task_id, {}),
                 )
                 for each in _who_wrote(tried, problem.task_id)
             ]
@@ -110,6 +117,8 @@ def fit(
     about["cross_validation"] = {name: asdict(figures) for name, figures in rows.items()}
     posterior.write_model(out, posterior.Model(regressions, fitting.separation(found)), about)
     print(_table(rows))
+    if read:
+        print("", _gains(found, present), sep="\n")
 
 
 def _scores(run: Path, labels: list[Label]) -> dict[str, dict[str, float | None]]:
@@ -144,6 +153,17 @@ def _comparisons(path: Path) -> dict[str, list[Comparison]]:
     return found
 
 
+def _read(path: Path) -> dict[str, dict[str, Read]]:
+    rows = []
+    for line, row in read_rows(path):
+        try:
+            from_rows([row])
+        except KeyError as error:
+            raise InputError(f"no {error}: not a row of a run's likelihoods.jsonl", path=path, line=line) from error
+        rows.append(row)
+    return from_rows(rows)
+
+
 def _who_wrote(tried: Sequence[Gathered], task_id: str) -> Sequence[Gathered]:
     """What there is by each writer that has tests for a problem; one thing without tests where none has."""
     return [each for each in tried if task_id in each.written] or tried[:1]
@@ -167,6 +187,21 @@ def _table(rows: Mapping[str, Figures]) -> str:
             f"| {name} | {row.num_problems} | {row.num_mixed} | {row.random:.3f} | {rate} "
             f"| {row.negative_log_likelihood:.3f} | {row.calibration_error:.3f} |"
         )
+    return "\n".join(lines)
+
+
+def _gains(found: Sequence[Instance], present: Sequence[str]) -> str:
+    """What a reviewer's likelihoods add to nothing, to what else a model says of a program, and to all."""
+    lines = ["| likelihood | beside | problems | of them mixed | pick rate | nll |", "|---|---|---|---|---|---|"]
+    beside = [(), *((group,) for group in ("log-probability", "scores") if group in present), tuple(present)]
+    for groups, name in itertools.product(beside, fitting.LIKELIHOODS):
+        if row := fitting.gain(found, groups, name):
+            rate, loss = (
+                f"{each.value:+.3f} ({each.low:+.3f} to {each.high:+.3f})"
+                for each in (row.pick_rate, row.negative_log_likelihood)
+            )
+            shown = "+".join(groups) or "nothing"
+            lines.append(f"| {name} | {shown} | {row.num_problems} | {row.num_mixed} | {rate} | {loss} |")
     return "\n".join(lines)
 
 

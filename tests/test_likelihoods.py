@@ -66,6 +66,13 @@ def test_what_does_not_fit_has_no_likelihood(engine):
     assert short.log_probability is not None
 
 
+def test_an_answer_after_nothing_has_no_likelihood(engine):
+    """Its first token follows none, so nothing says how likely that is."""
+    [[alone, after]] = engine.likelihoods([[LikelihoodRequest("", "x y", is_chat=False), REQUESTS[0]]])
+    assert (alone.log_probability, alone.reason) == (None, "no text before it")
+    assert after.log_probability is not None
+
+
 def test_out_of_memory_halves_the_batch(engine, monkeypatch, caplog):
     [expected] = engine.likelihoods([REQUESTS])
     reader, asked = engine.reader, []
@@ -131,10 +138,18 @@ def test_requests(is_chat):
     assert reviewer.answer == "Twice x.", "without its example"
 
 
-def test_words_of_a_problem():
-    assert words_of(PublicProblem("t", "Double it.\nassert f(2) == 4\n", "f", "text")) == "Double it."
-    only = PublicProblem("t", "def f(x):\n    '''f(2) == 4'''\n", "f")
-    assert words_of(only) == "f(2) == 4", "there is nothing else"
+@pytest.mark.parametrize(
+    ("prompt", "kind", "expected"),
+    [
+        ("Double it.\nassert f(2) == 4\n", "text", "Double it."),
+        ("async def f(x):\n    '''Twice x.'''\n", "function", "Twice x."),
+        ("def f(x):\n    '''f(2) == 4'''\n", "function", "f(2) == 4"),  # there is nothing else
+        ("def f(x):\n    ''' '''\n", "function", "def f(x):\n    ''' '''"),
+        ("'''Double it.\n\n>>> f(2)\n4\n'''\ndef f(x):\n", "function", "'''Double it.\n'''\ndef f(x):"),
+    ],
+)
+def test_words_of_a_problem(prompt, kind, expected):
+    assert words_of(PublicProblem("t", prompt, "f", kind)) == expected
 
 
 def test_an_engine_without_likelihoods(fake_judge):

@@ -9,7 +9,8 @@ import pytest
 
 from rerank import posterior
 from rerank.errors import InputError
-from rerank.evidence.fitting import cross_validate, instances, separation, subsets
+from rerank.evidence.fitting import cross_validate, gain, instances, separation, subsets
+from rerank.evidence.likelihoods import Read
 from rerank.evidence.matrix import Trace, Trial, Tried
 from rerank.evidence.written_tests import Check
 from rerank.posterior import ALL_FEATURES, GROUPS, Belief, Model, believe, choose, default_of, features, fit
@@ -89,6 +90,43 @@ def test_a_problem_with_several_writers_of_tests_counts_once(world):
     assert len(one) == 2
     assert sum(case.weight for each in one for case in each.cases) == pytest.approx(1.0)
     assert ["tests" in each.cases[0].features for each in one] == [True, False]
+
+
+def test_what_likelihoods_would_add(world):
+    """Those that tell right from wrong add to log-probability; noise does not; a program not read leaves no figure."""
+    candidates, evidence, right, group_of = world
+    rng = random.Random(1)
+    read = {
+        task_id: {
+            key: Read(-10.0 + 3 * right[task_id, key] + rng.gauss(0, 1), 10, -5.0, 5, rng.gauss(0, 1), number == 0)
+            for number, key in enumerate(each.scores)
+        }
+        for task_id, each in evidence.items()
+    }
+    given = {task_id: [replace(each, likelihoods=read[task_id])] for task_id, each in evidence.items()}
+    found = instances(candidates, given, right, group_of)
+    told = gain(found, ("log-probability",), "coder-reviewer")
+    assert told.num_problems == len(found)
+    assert told.pick_rate.low > 0
+    assert told.negative_log_likelihood.high < 0
+    noise = gain(found, ("log-probability",), "self-certainty")
+    assert noise.pick_rate.value < told.pick_rate.low
+    assert noise.negative_log_likelihood.low < 0 < noise.negative_log_likelihood.high
+    before, after = (cross_validate(each, ("scores",)) for each in (instances_of(world), found))
+    assert before == after, "figures of the posterior's own evidence stay"
+    for each in given.values():
+        del each[0].likelihoods[next(iter(each[0].scores))]
+    assert gain(instances(candidates, given, right, group_of), (), "coder-reviewer") is None
+
+
+def test_a_program_without_a_likelihood_stands_with_the_lowest():
+    read = {"a": Read(-2.0, 2, -1.0, 1, 3.0), "b": Read(-9.0, 2, -1.0, 1, 2.0), "c": Read(-1.0, 1, -1.0, 1, 1.0, True)}
+    candidates = [candidate(index, key) for index, key in enumerate("abc")]
+    right = {("t", key): key == "a" for key in "abc"}
+    [found] = instances(candidates, {"t": [Evidence(likelihoods=read)]}, right, {"t": "t"})
+    assert [case.features["coder-reviewer"] for case in found.cases] == [-3.0, -10.0, -10.0]
+    assert [case.features["coder-reviewer less best"] for case in found.cases] == [0.0, -7.0, -7.0]
+    assert [case.features["self-certainty less best"] for case in found.cases] == [0.0, -1.0, -2.0]
 
 
 def test_weights_of_a_regression_against_counting():

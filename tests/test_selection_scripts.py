@@ -117,7 +117,16 @@ def test_fit(tmp_path):
         for first, second in itertools.combinations(own, 2)
     ]
     write_rows(tmp_path / "comparisons.jsonl", verdicts)
-    names = ("problems", "samples", "labels", "tests", "comparisons")
+    read = [
+        {
+            "task_id": task_id, "key": key, "coder": -1.0 - place, "num_coder_tokens": 1, "reviewer": -1.0,
+            "num_reviewer_tokens": 1, "self_certainty": 1.0, "is_degenerate": False,
+        }
+        for task_id, own in keys.items()
+        for place, key in enumerate(own)
+    ]  # fmt: skip
+    write_rows(tmp_path / "likelihoods.jsonl", read)
+    names = ("problems", "samples", "labels", "tests", "comparisons", "likelihoods")
     given = [f"--{name}={tmp_path / name}.jsonl" for name in names]
     work, out = tmp_path / "work", tmp_path / "posterior.json"
     done = call("fit_posterior.py", *given, "--work", work, "--out", out)
@@ -129,6 +138,8 @@ def test_fit(tmp_path):
     asked = {row["task_id"] for _, row in read_rows(work / "trials.jsonl")}
     assert asked == {row["task_id"] for row in ROWS[1:]}, "dev only"
     assert "| written | 5 | 5 | 0.400 | 1.000" in done.stdout
+    assert "| coder-reviewer | log-probability | 5 | 5 | " in done.stdout
+    assert "coder-reviewer" not in out.read_text(), "the model knows of none"
     about = json.loads(out.read_text())["about"]
     assert about["num_problems"] == 5
     verdicts[3] = {"task_id": "t/0"}
@@ -136,3 +147,9 @@ def test_fit(tmp_path):
     done = call("fit_posterior.py", *given, "--work", work, "--out", out)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "comparisons.jsonl, line 4: no 'first'" in done.stderr
+    write_rows(tmp_path / "comparisons.jsonl", verdicts[:3])
+    del read[1]["coder"]
+    write_rows(tmp_path / "likelihoods.jsonl", read)
+    done = call("fit_posterior.py", *given, "--work", work, "--out", out)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "likelihoods.jsonl, line 2: no 'coder'" in done.stderr

@@ -38,6 +38,9 @@ class LikelihoodReader:
             for place, each in enumerate(requests)
             if (pair := self._encoder.encode_pair(each.text, each.answer, is_chat=each.is_chat))
         }
+        for place in [place for place, (text, _) in encoded.items() if not text]:
+            del encoded[place]
+            found[place] = Likelihood(None, 0, None, reason="no text before it")
         todo = sorted(encoded, key=lambda place: sum(map(len, encoded[place])))
         while todo:
             batch = self._batch([sum(map(len, encoded[place])) for place in todo])

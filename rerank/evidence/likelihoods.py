@@ -88,14 +88,17 @@ def words_of(problem: PublicProblem) -> str:
     >>> words_of(PublicProblem("t", "def f(x):\\n    '''Twice x.\\n    >>> f(2)\\n    4\\n    '''\\n", "f"))
     'Twice x.'
     """
+    name = problem.entry_point.rpartition(".")[2]
     for shown in (without_examples(problem), problem):
         tree = parse_prompt(shown.prompt) if shown.prompt_kind == "function" else None
-        name = shown.entry_point.rpartition(".")[2]
-        for node in ast.walk(tree) if tree else ():
-            if isinstance(node, ast.FunctionDef) and node.name == name and (words := ast.get_docstring(node)):
-                return words.strip()
-        if tree is None and shown.prompt.strip():
-            return shown.prompt.strip()
+        documented = [
+            words
+            for node in (ast.walk(tree) if tree else ())
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+            and (words := ast.get_docstring(node)) is not None
+        ]  # fmt: skip
+        if words := (documented[0] if documented else shown.prompt).strip():
+            return words
     return problem.prompt.strip()
 
 

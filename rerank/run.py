@@ -63,7 +63,8 @@ class RunFolder:
         self._toml = self.path / "run.toml"
         if self.path.exists() and not self.path.is_dir():
             raise SettingError(f"--out {path}: is a file; name a folder")
-        if self.path.is_dir() and any(self.path.iterdir()) and not self._toml.exists():
+        others = self.path.is_dir() and any(each.suffix != ".part" for each in self.path.iterdir())
+        if others and not self._toml.exists():
             raise SettingError(f"--out {path}: the folder holds other files and no run.toml; name an empty or new one")
         if fresh and self._toml.exists():
             shutil.rmtree(self.path)
@@ -86,7 +87,8 @@ class RunFolder:
         document.setdefault("versions", _versions())
         document.setdefault("host", {"platform": platform.platform(), "processor": processor_name()})
         document[stage] = {**settings, **(free or {})}
-        temporary = self._toml.with_suffix(".part")
+        # Several processes may begin one run at once.
+        temporary = self._toml.with_suffix(f".{platform.node()}-{os.getpid()}.part")
         temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
         temporary.replace(self._toml)
 

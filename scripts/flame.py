@@ -55,7 +55,7 @@ def main(
     if unknown:
         raise SettingError(f"--rm-task {unknown[0]}: not in the registry; scripts/build_mixture.py --list shows it")
     changes = {"num_steps": num_steps, "time_budget_s": time_budget, "pack_tokens": pack_tokens, "rank": rank}
-    settings = named(preset, **changes, batch_size=batch_size, seed=seed)
+    settings = named(preset, **changes, batch_size=batch_size, seed=seed, keep="last")  # as published
     rm_settings = replace(
         settings,
         num_steps=rm_steps,

@@ -93,6 +93,8 @@ def main(
     )
     files = [*options.pop("labels"), *(options.pop(name) for name in ("problems", "samples", "modified"))]
     free = ["backend", "seed", *([] if dpo else ["rounds"])]  # the round of preferences follows a known last one
+    if not any(out.glob("seed*/round1/train")):
+        free += ["num_samples", "num_pairs", "min_words"]  # nothing is learnt yet: more judgments join those there
     flame.settle(out, "self_taught", options, [path for path in files if path], free=free)
     rows = read_labels(labels)
     unverified = _unverified(problems, samples, modified)
@@ -159,7 +161,7 @@ def _run(first: JudgeWork, settings: Any, folder: Path, base_name: str, rounds: 
         if not learnt:
             raise InputError(
                 f"none of {sampled:,} judgments can be learnt from: both [[A]] and [[B]] must be said rightly; give "
-                "more --n or pairs, or a stronger --base",
+                "more --n or --num-pairs, or less --min-words, and this run goes on; or a stronger --base",
                 path=work.folder / "judgments.jsonl",
             )
         target = here / f"round{number + 1}"

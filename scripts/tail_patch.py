@@ -10,7 +10,9 @@
     python scripts/tail_patch.py ... --train equal                  # one of --against's trainings, meanwhile elsewhere
     python scripts/tail_patch.py ... --preset flame --start-steps 5000 --patch-steps 3000 --final-steps 5000
 
-Stages, each skipped where it is done, so that the same command goes on where a killed one stopped:
+Stages, each skipped where it is done, so that the same command goes on where a killed one stopped. Any of these
+commands may run at the same time over one OUT: what one of them is at, the others leave to it and wait for, and take
+over if it dies.
 
 \b
     start/        the partly trained checkpoint, on the mixture as it is (--start SCORER takes another)
@@ -88,6 +90,7 @@ def main(
 ) -> None:
     options = dict(locals())
     from rerank import weights as models
+    from rerank.claims import each_once
     from rerank.training import flame, tail_patch
     from rerank.training.presets import preset as named
 
@@ -103,7 +106,7 @@ def main(
             raise SettingError(f"--{option} {name}: proportional or equal")
     share = _part(worker)
     changes = {"batch_size": batch_size, "learning_rate": learning_rate, "pack_tokens": pack_tokens, "rank": rank}
-    settings = named(preset, **changes, seed=seed)
+    settings = named(preset, **changes, seed=seed, keep="last")  # equal steps, as published: no early stopping
     is_folder = Path(base).is_dir()
     folder = Path(base) if is_folder else models.resolve(base).folder
     given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": _say}
@@ -123,7 +126,8 @@ def main(
         first = replace(settings, num_steps=start_steps, num_evaluations=1)
         if share is not None and share[0] > 1 and not (checkpoint / "scorer.json").exists():
             raise InputError("not there yet: worker 1 trains it, or give --start", path=checkpoint)
-        checkpoint = flame.trained(folder, [], out / "start", first, mixture=[mixture], **given)
+        train_start = partial(flame.trained, settings=first, mixture=[mixture], **given)
+        [checkpoint] = each_once(["start"], out, lambda name: train_start(folder, [], out / name), report=_say)
     patched = replace(
         settings,
         num_steps=patch_steps,
@@ -148,12 +152,18 @@ def main(
         found_there = call_on_each(patch, todo, replicas=replicas)
         for effect in tqdm(found_there, desc="tail-patches", total=len(todo), unit="task", disable=None):
             tail_patch.write_effect(out / "tasks", effect)
-    effects = [
-        tail_patch.patch_task(
-            task, data, out / "tasks", base=folder, start=checkpoint, settings=patched, max_rows=max_rows
-        )
-        for task in tqdm(mine, desc="tail-patches", unit="task", disable=None)
-    ]
+    patch_here = partial(
+        tail_patch.patch_task,
+        data=data,
+        out=out / "tasks",
+        base=folder,
+        start=checkpoint,
+        settings=patched,
+        max_rows=max_rows,
+    )
+    made = each_once(mine, out / "tasks", patch_here, wait=share is None, report=_say)
+    bar = tqdm(made, desc="tail-patches", total=len(mine), unit="task", disable=None)
+    effects = sorted(bar, key=lambda effect: effect.task)
     if share is not None:
         print(f"{len(effects)} of {len(tasks)} tasks are done; without --worker the command goes on from there")
         return
@@ -186,18 +196,23 @@ def _weighted(
     given: dict[str, Any],
 ) -> Path:
     """Train on the mixture with these weights; the folder of that training."""
+    from rerank.claims import each_once
     from rerank.training import flame, tail_patch
 
-    file, labels = out / f"{name}.jsonl.gz", out / name / "dev_labels.jsonl"
-    if not file.exists():
-        num_examples = (settings.num_steps or 0) * settings.batch_size
-        rows = tail_patch.reweighted(mixture, weights, num_examples=num_examples)
-        tail_patch.write_rows(file, [row for row in rows if row["split"] == "train"] + data.dev)
-    if data.dev_labels and not labels.exists():
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        tail_patch.write_labels(labels, data.dev_labels)
-    flame.trained(base, [labels] if data.dev_labels else [], out / name, settings, mixture=[file], **given)
-    return out / name
+    def train(name: str) -> Path:
+        file, labels = out / f"{name}.jsonl.gz", out / name / "dev_labels.jsonl"
+        if not file.exists():
+            num_examples = (settings.num_steps or 0) * settings.batch_size
+            rows = tail_patch.reweighted(mixture, weights, num_examples=num_examples)
+            tail_patch.write_rows(file, [row for row in rows if row["split"] == "train"] + data.dev)
+        if data.dev_labels and not labels.exists():
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            tail_patch.write_labels(labels, data.dev_labels)
+        flame.trained(base, [labels] if data.dev_labels else [], out / name, settings, mixture=[file], **given)
+        return out / name
+
+    [folder] = each_once([name], out, train, report=_say)
+    return folder
 
 
 def _part(worker: str | None) -> tuple[int, int] | None:

@@ -6,56 +6,96 @@ that it is worse, we run it: only an answer that fails the original's own tests 
     requests = [variation_request(problem) for problem in problems]
     ...                                     # an engine answers them
     changed = read_variation(problem, text) # a problem of its own, to be sampled like any other; None: unusable
+
+A small model that is told to change a docstring repeats it. So a function is shown as its signature and what its
+docstring says, below some pairs of that kind, and the model goes on with the text: what it writes takes the docstring's
+place (results/recipes has both shares).
 """
 
 import ast
 import re
-import textwrap
 
 from rerank.backends import GenerationRequest
 from rerank.records import PublicProblem
 
-_FUNCTION = (
-    "Below is the start of a Python function. Think of a function that has the same name and the same parameters and "
-    "is closely related to it, but must return something different on most inputs. Write down only its start: the same "
-    "signature line, with a new docstring that says what the new function does, and no body. Answer with one Python "
-    "code block.\n\n```python\n{prompt}\n```\n"
+_PAIRS = (
+    (
+        "longest_run(values)",
+        "Length of the longest run of equal neighbours in values.",
+        "Number of the runs of equal neighbours in values that hold three items or more.",
+    ),
+    (
+        "initials(name, sep)",
+        "Return the first letters of the words of name, in upper case, joined by sep.",
+        "Return the last letters of the words of name, the last word first, joined by sep.",
+    ),
+    (
+        "is_leap_year(year)",
+        "Check whether a year is a leap year of the Gregorian calendar.",
+        "Check whether the digits of a year add up to a leap year's last two digits.",
+    ),
+    (
+        "add_days(date, days)",
+        "The date that comes the given number of days after date.",
+        "The number of Sundays among the given number of days before date.",
+    ),
+    (
+        "flatten(items, depth=1)",
+        "Write a function to flatten a nested list down to the given depth.",
+        "Write a function to count the lists that lie deeper than the given depth in a nested list.",
+    ),
 )
+_FUNCTION = (
+    "Pairs of different functions with the same name and the same parameters. The second one returns something else.\n"
+    "\n"
+    + "".join(f"Function: {call}\nFirst: {first}\nSecond: {second}\n\n" for call, first, second in _PAIRS)
+    + "Function: {call}\nFirst: {words}\nSecond:"
+)
+_CHAT = "\n\nWrite what follows in this line, one or two sentences, and nothing else.\n"
 _TEXT = (
     "Below is a programming task. Write a task that is closely related to it and of about the same length, asks for "
     "the same names with the same parameters, but has a different right answer on most inputs. Answer with the new "
     "task only.\n\n{prompt}\n"
 )
+_EXAMPLES = re.compile(r"^\s*(?:>>>|Examples?\b:*\s*$)", re.MULTILINE)
+_MIN_NEW_WORDS = 2  # beside the original's: with fewer it says the same
 
 
-def variation_request(problem: PublicProblem, index: int = 0) -> GenerationRequest:
-    """Ask a chat model for a similar but different instruction; `index` tells several for one problem apart."""
-    template = _FUNCTION if problem.prompt_kind == "function" else _TEXT
-    return GenerationRequest(_id(problem, index), template.format(prompt=problem.prompt.strip()), is_chat=True)
+def variation_request(problem: PublicProblem, index: int = 0, *, is_chat: bool = False) -> GenerationRequest:
+    """Ask for a similar but different instruction; `index` tells several for one problem apart.
+
+    A task in words is always asked as a user's message, a function only with `is_chat`, where nothing else can be sent.
+    """
+    function = _function(problem)
+    if function is None:
+        return GenerationRequest(_id(problem, index), _TEXT.format(prompt=problem.prompt.strip()), is_chat=True)
+    call = f"{function.name}({ast.unparse(function.args)})"
+    text = _FUNCTION.format(call=call, words=_words_of(function))
+    if is_chat:
+        return GenerationRequest(_id(problem, index), text + _CHAT, is_chat=True)
+    return GenerationRequest(_id(problem, index), text, is_chat=False, stop=("\n",))
 
 
 def read_variation(problem: PublicProblem, text: str, index: int = 0) -> PublicProblem | None:
-    """The changed problem in a model's answer, or None when it holds none or repeats the original."""
+    """The changed problem in a model's answer, or None when it holds none or repeats the original.
+
+    A changed function keeps the original's lines but for the docstring, which is what the model wrote.
+    """
     if problem.prompt_kind == "text":
         changed = text.strip()
         is_usable = problem.entry_point in changed and _words(changed) != _words(problem.prompt)
         return PublicProblem(_id(problem, index), changed + "\n", problem.entry_point, "text") if is_usable else None
-    block = re.search(r"```(?:python)?\n(.*?)(?:```|\Z)", text, re.DOTALL)
-    code = textwrap.dedent(block[1] if block else text).strip("\n")
-    try:
-        tree = ast.parse(code if _parses(code) else f"{code}\n    pass")
-    except SyntaxError:
+    function = _function(problem)
+    line = text.strip().partition("\n")[0].strip()
+    if function is None or any(mark in line for mark in ('"""', "```", "\\")):
         return None
-    found = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == problem.entry_point and ast.get_docstring(node)
-    ]
-    if not found or _words(ast.get_docstring(found[0]) or "") <= _words(problem.prompt):
+    is_copied = any(_words(line) <= _words(second) for _, _, second in _PAIRS)
+    if is_copied or len(_words(line) - _words(problem.prompt)) < _MIN_NEW_WORDS:
         return None
-    # Up to the docstring's end: a body that the model wrote all the same is not part of the question.
-    head = "\n".join(code.splitlines()[: found[0].body[0].end_lineno])
-    return PublicProblem(_id(problem, index), head + "\n", problem.entry_point, "function")
+    docstring = function.body[0]
+    lines = problem.prompt.splitlines()
+    head = [*lines[: docstring.lineno - 1], f'{" " * docstring.col_offset}"""{line}"""']
+    return PublicProblem(_id(problem, index), "\n".join(head) + "\n", problem.entry_point, "function")
 
 
 def original_id(changed_id: str) -> str:
@@ -71,12 +111,29 @@ def _id(problem: PublicProblem, index: int) -> str:
     return f"{problem.task_id}~{index}"
 
 
-def _parses(code: str) -> bool:
+def _function(problem: PublicProblem) -> ast.FunctionDef | None:
+    """The function, or the method, that the prompt begins, when it has a docstring on lines of its own."""
+    if problem.prompt_kind == "text":
+        return None
     try:
-        ast.parse(code)
+        tree = ast.parse(problem.prompt)
     except SyntaxError:
-        return False
-    return True
+        return None
+    name = problem.entry_point.rpartition(".")[2]
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and node.name == name
+        and ast.get_docstring(node)
+        and node.body[0].lineno > node.lineno
+    ]
+    return found[-1] if found else None
+
+
+def _words_of(function: ast.FunctionDef) -> str:
+    """What the docstring says before its examples, on one line."""
+    return " ".join(_EXAMPLES.split(ast.get_docstring(function) or "", maxsplit=1)[0].split())
 
 
 def _words(text: str) -> set[str]:

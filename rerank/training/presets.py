@@ -41,12 +41,14 @@ class TrainSettings:
     gradient_checkpointing: bool = False
     attention: Literal["auto", "dense", "flex"] = "auto"  # auto: flex on CUDA where it agrees with dense
     num_evaluations: int = 8  # on dev during the training, evenly spaced, beside one before it
+    # The weights to ship: of the best evaluation, the untrained ones included, or those at the end.
+    keep: Literal["best", "last"] = "best"
     time_budget_s: float | None = None  # wall clock of the whole training, evaluation and earlier parts included
     seed: int = 0
 
     def __post_init__(self) -> None:
         hints = get_type_hints(TrainSettings)
-        for name in ("mode", "loss", "schedule", "attention"):
+        for name in ("mode", "loss", "schedule", "attention", "keep"):
             if getattr(self, name) not in get_args(hints[name]):
                 known = ", ".join(get_args(hints[name]))
                 raise SettingError(f"--{name} {getattr(self, name)}: not one of {known}")
@@ -76,6 +78,7 @@ PRESETS: dict[str, TrainSettings] = {
         ranking_weight=0.0,
         only_solved=False,
         num_evaluations=30,
+        keep="last",
     ),
 }
 # FLAMe-RM goes on from FLAMe on four sets of pairs, FLAMe-Opt-RM starts from the base on the re-weighted mixture; both

@@ -57,12 +57,14 @@ def sample_modified(
 ) -> Iterator[list[Row]]:
     """Have each instruction changed `num_samples` times, answer each change once, and yield each problem's rows.
 
-    A row whose change could not be used has an empty program. Needs a chat model.
+    A row whose change could not be used has an empty program. Tasks in words, and answers, need a chat model.
     """
     indices = range(first_index, first_index + num_samples)
     todo = {problem.task_id: problem for problem in _unfinished(problems, journal, indices, sampling)}
     changed: dict[str, PublicProblem] = {}
-    for request, texts in source.generate(map(variation_request, todo.values()), num_samples, sampling):
+    is_chat = source.settings["engine"] == "openai"  # which goes on with no text
+    requests = (variation_request(problem, is_chat=is_chat) for problem in todo.values())
+    for request, texts in source.generate(requests, num_samples, sampling):
         problem = todo[original_id(request.id)]
         for index, text in zip(indices, texts, strict=True):
             variation = read_variation(problem, text.text, index)

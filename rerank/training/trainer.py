@@ -8,7 +8,7 @@ What is in `out` afterwards (the first four while it trains, too):
     dev.jsonl         a row an evaluation
     curves.png        both
     dev_scores.jsonl  at the end: every dev program's log-odds by the shipped weights, before temperature scaling
-    checkpoint.pt     where to go on; best.pt: the trained weights of the best evaluation so far
+    checkpoint.pt     where to go on; best.pt: the trained weights to ship so far (`keep`)
     scorer/           the adapter (or the model), as safetensors, its tokenizer, and scorer.json, which inference reads
 
 The same call goes on where a killed one stopped. On a CPU it then computes the same losses to the bit, because all that
@@ -326,7 +326,7 @@ class _Run:
     # Evaluation
 
     def _evaluate(self) -> None:
-        """Judge dev, note the figures, and keep the weights if they are the best so far."""
+        """Judge dev, note the figures, and keep the weights if they are the ones to ship so far."""
         begun = self.elapsed_s
         dev = self._judge_dev()
         self.evaluation_s = self.elapsed_s - begun
@@ -334,7 +334,8 @@ class _Run:
         row |= {**dev.figures(), "seconds": round(self.evaluation_s, 2)}
         self.evaluated_step = self.step
         # Of equals the later; without a dev split, the latest.
-        if self.best is None or dev.criterion is None or dev.criterion >= self.best["criterion"]:
+        is_best = self.best is None or dev.criterion is None or dev.criterion >= self.best["criterion"]
+        if is_best or self.settings.keep == "last":
             self.best = {"step": self.step, "criterion": dev.criterion}
             self._write("best.pt", self._trained())
         if self.accelerator.is_main_process:
@@ -420,7 +421,7 @@ class _Run:
             weight.copy_(state[name])
 
     def finish(self, base_name: str) -> TrainResult:
-        """Ship the best weights: round them as they will be stored, fit the temperatures, and write the scorer."""
+        """Ship the kept weights: round them as they will be stored, fit the temperatures, and write the scorer."""
         if self.evaluated_step < self.step:
             self._evaluate()
         assert self.best is not None

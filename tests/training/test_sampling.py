@@ -13,7 +13,7 @@ from rerank.training import modified, sampling
 
 DOUBLE = PublicProblem("t/double", 'def double(a):\n    """Twice the number."""\n', "double")
 TRIPLE = PublicProblem("t/triple", 'def triple(a):\n    """Three times the number."""\n', "triple")
-CHANGED = '```python\ndef double(a):\n    """Half of the number, rounded down."""\n    return a // 2\n```'
+CHANGED = " Half of the number, rounded down."
 
 
 class ScriptedSource:
@@ -77,7 +77,7 @@ def test_another_temperature_in_the_same_place_is_refused(tmp_path: Path) -> Non
 
 def test_a_changed_instruction_is_answered_in_place_of_the_original(tmp_path: Path) -> None:
     half = "```python\ndef double(a):\n    return a // 2\n```"
-    source = ScriptedSource({"Think of a function": CHANGED, "Half of the number": half})
+    source = ScriptedSource({"Pairs of different": CHANGED, "Half of the number": half})
     rows = draw(sampling.sample_modified, source, tmp_path / "modified.jsonl", 1.0, problems=[DOUBLE])
     assert [(row["task_id"], row["index"]) for row in rows] == [("t/double", 0), ("t/double", 1)]
     assert all("a // 2" in row["program"] and "Half" in row["instruction"] for row in rows)
@@ -85,28 +85,52 @@ def test_a_changed_instruction_is_answered_in_place_of_the_original(tmp_path: Pa
 
 
 def test_a_change_that_cannot_be_used_leaves_an_empty_row(tmp_path: Path) -> None:
-    rows = draw(sampling.sample_modified, ScriptedSource({}), tmp_path / "modified.jsonl", 1.0)
+    source = ScriptedSource({"Pairs of different": " The number."})
+    rows = draw(sampling.sample_modified, source, tmp_path / "modified.jsonl", 1.0)
     assert [(row["program"], row["key"]) for row in rows] == [("", None)] * 4
 
 
+METHOD = PublicProblem(
+    "t/3",
+    "class Shelf:\n    def size(self):\n"
+    '        """\n        Number of books.\n\n        >>> Shelf().size()\n        0\n        """\n',
+    "size",
+)
+
+
 @pytest.mark.parametrize(
-    ("answer", "is_usable"),
+    ("problem", "answer", "changed"),
     [
-        (CHANGED, True),
-        ('def double(a):\n    """Half of the number."""', True),  # no fence, no body
-        ('```python\ndef double(a):\n    """Twice the number."""\n```', False),  # nothing changed
-        ('```python\ndef half(a):\n    """Half of the number."""\n```', False),  # another name
-        ("```python\ndef double(a):\n    return a\n```", False),  # no docstring
-        ("I would rather not.", False),
+        (DOUBLE, CHANGED, 'def double(a):\n    """Half of the number, rounded down."""\n'),
+        (
+            DOUBLE,
+            f"{CHANGED}\n\nFunction: f(x)\nFirst:",
+            'def double(a):\n    """Half of the number, rounded down."""\n',
+        ),
+        (METHOD, " Names of all authors.", 'class Shelf:\n    def size(self):\n        """Names of all authors."""\n'),
+        (DOUBLE, " Twice the number.", None),  # nothing changed
+        (DOUBLE, " The number, twice.", None),  # the same words
+        (DOUBLE, "```half of the number```", None),
+        (DOUBLE, ' Half of the """number""".', None),
+        (DOUBLE, " Length of the longest run of equal\x5cn neighbours.", None),  # would end or escape in a docstring
+        (DOUBLE, " The number of Sundays among the given number of days before date.", None),  # an example copied
+        (DOUBLE, "", None),
+        (PublicProblem("t/4", "def f(a):\n", "f"), " Half of the number.", None),  # no docstring to change
+        (PublicProblem("t/5", 'def f(a): """Twice a."""\n', "f"), " Half of the number.", None),
     ],
 )
-def test_reading_a_variation(answer: str, is_usable: bool) -> None:
-    changed = modified.read_variation(DOUBLE, answer, 1)
-    assert (changed is not None) == is_usable
-    if changed is not None:
-        assert changed.prompt.startswith("def double(a):")
-        assert "return" not in changed.prompt
-        assert modified.original_id(changed.task_id) == DOUBLE.task_id
+def test_reading_a_variation(problem: PublicProblem, answer: str, changed: str | None) -> None:
+    found = modified.read_variation(problem, answer, 1)
+    assert (found and found.prompt) == changed
+    if found:
+        assert modified.original_id(found.task_id) == problem.task_id
+
+
+def test_a_variation_is_asked_for_without_the_examples() -> None:
+    request = modified.variation_request(METHOD)
+    assert request.text.endswith("Function: size(self)\nFirst: Number of books.\nSecond:")
+    assert (request.is_chat, request.stop) == (False, ("\n",))
+    assert modified.variation_request(METHOD, is_chat=True).is_chat, "for servers that only chat"
 
 
 def test_a_variation_of_a_task_in_words_names_the_function() -> None:

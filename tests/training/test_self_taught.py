@@ -13,6 +13,7 @@ import torch
 from recipes import run, script
 
 from rerank.backends import GenerationRequest, Sample, Sampling
+from rerank.errors import InputError
 from rerank.store import Journal, content_hash, read_rows, write_rows
 from rerank.training import self_taught
 from rerank.training.batch import collate, loss_sums, loss_weights, margins
@@ -331,8 +332,20 @@ def test_all_rounds_from_one_command(base: Path, labels: Path, tmp_path: Path, w
 
 def test_a_judge_that_is_never_right_is_said_so(base: Path, labels: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(self_taught, "open_engine", lambda *_: Writer(0.0))
-    result = run("self_taught", "--base", base, "--labels", labels, "--out", tmp_path / "run", *SMALL)
+    given = ("--base", base, "--labels", labels, "--out", tmp_path / "run", *SMALL, "--rounds", 1)
+    result = run("self_taught", *given)
+    assert isinstance(result.exception, InputError)
     assert "none of 96 judgments can be learnt from" in str(result.exception)
+    assert "\n" not in str(result.exception)
+    # With more judgments it goes on, those there among them; from the first training on their number is settled.
+    path = tmp_path / "run" / "seed0" / "round0" / "judgments.jsonl"
+    first = path.read_text()
+    monkeypatch.setattr(self_taught, "open_engine", lambda *_: Writer(0.5))
+    more = run("self_taught", *given, "--n", 12)
+    assert more.exit_code == 0, str(more.exception)
+    assert path.read_text().startswith(first)
+    assert len(path.read_text().splitlines()) == 192
+    assert "num_samples = 12, this call 13" in str(run("self_taught", *given, "--n", 13).exception)
 
 
 def test_a_rounds_work_can_go_to_another_process(pairs: list[ProgramPair], labels: Path, tmp_path: Path) -> None:

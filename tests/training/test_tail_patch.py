@@ -1,11 +1,13 @@
 """FLAMe's three recipes: the rules of tail-patches against the paper's words, and each recipe whole on a tiny model."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recipes import run, write_judgments
+from recipes import SCRIPTS, run, write_judgments
 
 from rerank.errors import ModelError, SettingError
 from rerank.store import read_rows
@@ -173,6 +175,17 @@ def test_training_goes_on_from_a_scorer(base: Path, labels: Path, tmp_path: Path
         train(base, [labels], tmp_path / "third", replace(settings, rank=4), start=first.folder)
 
 
+def test_a_recipe_keeps_its_last_weights_also_where_dev_fell(base: Path, labels: Path, tmp_path: Path) -> None:
+    settings = preset("small", num_steps=6, rank=2, pack_tokens=1024, batch_size=24, num_evaluations=1)
+    good = train(base, [labels], tmp_path / "good", replace(settings, learning_rate=0.02)).folder
+    harm = replace(settings, num_steps=1, learning_rate=5.0, schedule="constant", warmup=0.0)
+    for keep, step in (("best", 0), ("last", 1)):
+        folder = train(base, [labels], tmp_path / keep, replace(harm, keep=keep), start=good).folder
+        before, after = (row["criterion"] for _, row in read_rows(tmp_path / keep / "dev.jsonl"))
+        assert after < before
+        assert json.loads((folder / "scorer.json").read_text())["best_step"] == step
+
+
 def test_full_training_goes_on_from_a_model(base: Path, labels: Path, tmp_path: Path) -> None:
     settings = preset("small", num_steps=4, pack_tokens=1024, batch_size=24, num_evaluations=1, full=True)
     settings = replace(settings, learning_rate=0.003)
@@ -239,6 +252,18 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
     assert "to proportional" in (out / "compare.md").read_text()
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "proportional" / "scorer" / "scorer.json").stat().st_mtime_ns == trained, "trained once"
+
+
+def test_commands_at_once_patch_each_task_once(base: Path, mixture: Path, labels: Path, tmp_path: Path) -> None:
+    settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
+    start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
+    given = ("--base", base, "--mixture", mixture, "--labels", labels, *SMALL, "--start", start, "--no-train")
+    command = [sys.executable, SCRIPTS / "tail_patch.py", *given, "--patch-steps", 2, "--out", tmp_path / "opt"]
+    both = [subprocess.Popen([*map(str, command)], stdout=-1, stderr=-1, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert said[0][0] == said[1][0], "the same table"
+    assert {path.name for path in (tmp_path / "opt" / "tasks").iterdir()} == {f"{task}.json" for task in TASKS}
 
 
 def test_tail_patches_on_a_cluster_are_those_of_one_machine(

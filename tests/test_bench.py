@@ -1,6 +1,7 @@
 """The bench for judges: forms that it reads, what it asks, biases by their definitions, and the whole command."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from rerank import prompts
+from rerank.backends import AnswerLogOdds, ContestLogOdds
 from rerank.bench import asking, bias, figures, hub, measure, report
 from rerank.bench.asking import Ask
 from rerank.bench.cases import SECTIONS, Case, read_cases, row_cases, sample, section_scores
 from rerank.bench.measure import JudgeSettings
-from rerank.bench.raters import Answer, LogitRater, ReasoningRater, RuleRater
+from rerank.bench.raters import Answer, EncodedOnceRater, LogitRater, ReasoningRater, RuleRater
 from rerank.cli import app
 from rerank.errors import InputError, MissingError, SettingError
 from rerank.run import RunFolder
@@ -269,6 +271,32 @@ def test_always_the_first_place() -> None:
     rows = table((PAIR, values))
     assert rows["order"].value.value == 1.0
     assert rows["order, both orders averaged"].value.value == 0.0
+
+
+class Rounding:
+    """An engine whose numbers differ from reading to reading, as a GPU's do from batch to batch."""
+
+    def __init__(self) -> None:
+        self.calls = self.read = 0
+
+    def contest_log_odds(self, contests):
+        self.calls += 1
+        for contest in contests:
+            rng = random.Random(self.read)
+            self.read += 1
+            pairs = contest.pairs([0.0] * len(contest.prompts))
+            points = [AnswerLogOdds(rng.gauss(0, 1), 1) for _ in contest.prompts]
+            yield ContestLogOdds(points, pairs, [rng.gauss(0, 1) for _ in pairs], 3)
+
+
+def test_both_orders_of_a_pair_come_of_one_reading() -> None:
+    engine = Rounding()
+    groups = [[Ask(PAIR), Ask(PAIR, swapped=True)] for _ in range(20)]
+    found = list(EncodedOnceRater(engine).answer(iter(groups)))
+    assert all(straight.values == swapped.values for straight, swapped in found)
+    assert len({straight.values for straight, _ in found}) == 20
+    assert (engine.calls, engine.read) == (1, 20)  # in one call, which an engine can batch
+    assert sum((answer.usage.num_tokens for answers in found for answer in answers), 0) == 20 * 5
 
 
 def test_a_judge_of_one_response_has_no_order_bias(fake_judge) -> None:

@@ -10,7 +10,7 @@ case gets a value a response, a class or a grade the log-probability of each ans
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations, tee
+from itertools import groupby, permutations, tee
 from typing import Any, Protocol
 
 from rerank.autoraters.reasoning import judge_text, read_verdict
@@ -99,8 +99,8 @@ class LogitRater:
 class EncodedOnceRater:
     """An engine that reads every response once, blind to the others, and then asks pairs in a few tokens.
 
-    A pair asked in either order says the same, by arithmetic (see `backends.layouts`); both are asked all the same,
-    with the responses swapped. Classes and grades are read as `LogitRater` reads them.
+    A pair's two orders come of one reading, and say the same by arithmetic (see `backends.layouts`). Classes and grades
+    are read as `LogitRater` reads them.
     """
 
     def __init__(self, engine: Any):  # both a Judge and a ContestJudge
@@ -108,28 +108,30 @@ class EncodedOnceRater:
         self._logits = LogitRater(engine, "pointwise")
 
     def answer(self, groups: Iterable[Sequence[Ask]]) -> Iterator[list[Answer]]:
-        for asks in groups:
-            if asks[0].case.kind in ("pointwise", "classification"):
-                yield from self._logits.answer([asks])
-            else:
-                found = self._engine.contest_log_odds([self._contest(ask) for ask in asks])
-                yield [self._combined(ask, contest) for ask, contest in zip(asks, found, strict=True)]
+        for is_choice, some in groupby(groups, lambda asks: asks[0].case.kind in ("pointwise", "classification")):
+            answer = self._logits.answer if is_choice else self._compared
+            yield from answer(some)
 
-    def _contest(self, ask: Ask) -> Contest:
-        shown = ask.case.responses[::-1] if ask.swapped else ask.case.responses
-        places = list(permutations(range(len(shown)), 2))
-        return Contest([asking.score_prompt(ask.case, response) for response in shown], lambda _points: places)
+    def _compared(self, groups: Iterable[Sequence[Ask]]) -> Iterator[list[Answer]]:
+        to_read, to_report = tee(groups)
+        contests = self._engine.contest_log_odds(self._contest(asks[0].case) for asks in to_read)
+        for asks, found in zip(to_report, contests, strict=True):
+            usage = sum((answer.usage for answer in found.points), Usage(0, found.num_verdict_tokens))
+            yield [self._combined(ask, found, Usage() if n else usage) for n, ask in enumerate(asks)]
 
-    def _combined(self, ask: Ask, found: ContestLogOdds) -> Answer:
-        usage = sum((answer.usage for answer in found.points), Usage(0, found.num_verdict_tokens))
+    def _contest(self, case: Case) -> Contest:
+        places = list(permutations(range(len(case.responses)), 2))
+        return Contest([asking.score_prompt(case, response) for response in case.responses], lambda _points: places)
+
+    def _combined(self, ask: Ask, found: ContestLogOdds, usage: Usage) -> Answer:
         points = [answer.log_odds for answer in found.points if answer.log_odds is not None]
         if len(points) < len(found.points):
             return Answer(None, 1, 1, next((answer.reason for answer in found.points if answer.reason), ""), usage)
         verdicts = dict(zip(found.pairs, found.verdicts, strict=True))
-        log_odds = [comparison(points[a], points[b], verdicts[a, b], verdicts[b, a]) for a, b in found.pairs]
+        log_odds = {(a, b): comparison(points[a], points[b], verdicts[a, b], verdicts[b, a]) for a, b in found.pairs}
         if ask.case.kind == "best_of":
-            return Answer(_scores(len(points), log_odds), usage=usage)
-        return Answer((-log_odds[0] if ask.swapped else log_odds[0],), usage=usage)
+            return Answer(_scores(len(points), list(log_odds.values())), usage=usage)
+        return Answer((-log_odds[1, 0] if ask.swapped else log_odds[0, 1],), usage=usage)
 
 
 class ReasoningRater:

@@ -225,8 +225,11 @@ def patch_task(
     max_rows: int,
     report: Callable[[str], None] = lambda _: None,
 ) -> Effect:
-    """Train briefly on one task alone and write down what that did; an effect that is written is not made again."""
-    from rerank.training.trainer import train
+    """Train briefly on one task alone and write down what that did; an effect that is written is not made again.
+
+    All patches begin at one checkpoint: it is measured by the first of them.
+    """
+    from rerank.training.trainer import judge_along
 
     path = out / f"{task}.json"
     if path.exists():
@@ -238,20 +241,28 @@ def patch_task(
     labels = [folder / "dev_labels.jsonl"] if data.dev_labels else []
     if labels:
         write_labels(labels[0], data.dev_labels)
-    before: Scores = {}
+    before = next((each.before for each in map(read_effect, out.glob("*.json")) if each.before), None)
     after: tuple[Scores, ...] = ()
     note = ""
-    run = folder / "run"
     try:
-        if not (run / "scorer" / "scorer.json").exists():
-            train(base, labels, run, settings, mixture=[folder / "mixture.jsonl"], start=start, report=report)
-        first, *rest = [scores(row) for _, row in read_rows(run / "dev.jsonl")]
-        before, after = first, tuple(rest)
+        rows = judge_along(
+            base,
+            labels,
+            folder / "run",
+            settings,
+            mixture=[folder / "mixture.jsonl"],
+            start=start,
+            judge_first=before is None,
+            report=report,
+        )
+        if rows[0]["step"] == 0:
+            before = scores(rows.pop(0))
+        after = tuple(map(scores, rows))
     except InputError as error:
         if not str(error).startswith("no row of the training split"):
             raise
         note = "none of its rows is short enough"
-    effect = Effect(task, before, after, len(data.train[task]), note)
+    effect = Effect(task, before if after and before else {}, after, len(data.train[task]), note)
     write_effect(out, effect)
     shutil.rmtree(folder)  # weights and logs of a tail-patch serve nothing more
     return effect

@@ -83,6 +83,41 @@ def train(
     `base_name` is what the scorer says it belongs to; by default the base as given, without its folder.
     `report` gets a line now and then, `on_step` each row of the log.
     """
+    run = _begin(base, labels, out, settings, mixture, teacher, start, report)
+    run.fit(on_step)
+    return run.finish(base_name or Path(base).name)
+
+
+def judge_along(
+    base: str | Path,
+    labels: Sequence[str | Path],
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    mixture: Sequence[str | Path] = (),
+    start: str | Path | None = None,
+    judge_first: bool = True,
+    report: Report = lambda _: None,
+) -> list[Row]:
+    """Train as `train` does for what dev says along the way, its rows, and leave no scorer.
+
+    Without `judge_first` dev is not judged before the first step: for whoever knows the figures of `start`.
+    """
+    run = _begin(base, labels, out, settings, mixture, (), start, report)
+    run.fit(lambda _: None, judge_first=judge_first)
+    return [row for _, row in read_rows(Path(out) / "dev.jsonl")]
+
+
+def _begin(
+    base: str | Path,
+    labels: Sequence[str | Path],
+    out: str | Path,
+    settings: TrainSettings,
+    mixture: Sequence[str | Path],
+    teacher: Sequence[str | Path],
+    start: str | Path | None,
+    report: Report,
+) -> "_Run":
     started = time.monotonic()
     is_cuda = torch.cuda.is_available()
     accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
@@ -90,8 +125,7 @@ def train(
         report = lambda _: None  # noqa: E731
     run = _Run(base, labels, mixture, teacher, start, Path(out), settings, accelerator, report, started)
     run.resume()
-    run.fit(on_step)
-    return run.finish(base_name or Path(base).name)
+    return run
 
 
 class _Run:
@@ -236,10 +270,11 @@ class _Run:
             return here
         return float(broadcast(torch.tensor(here, dtype=torch.float64, device=self.accelerator.device)))
 
-    def fit(self, on_step: Callable[[Row], None]) -> None:
+    def fit(self, on_step: Callable[[Row], None], *, judge_first: bool = True) -> None:
         settings = self.settings
         if self.step == 0 and self.loop_s is None:
-            self._evaluate()
+            if judge_first:
+                self._evaluate()
             self.loop_s = self.elapsed_s
             self._save()
         seconds = 0.0  # of the last step
@@ -260,6 +295,8 @@ class _Run:
             if int(before * settings.num_evaluations) < int(self.progress * settings.num_evaluations):
                 self._evaluate()
                 self._save()
+        if self.evaluated_step < self.step:
+            self._evaluate()
 
     def _progress_after(self, num_steps: float, elapsed_s: float) -> float:
         done = num_steps / self.num_steps
@@ -422,8 +459,6 @@ class _Run:
 
     def finish(self, base_name: str) -> TrainResult:
         """Ship the kept weights: round them as they will be stored, fit the temperatures, and write the scorer."""
-        if self.evaluated_step < self.step:
-            self._evaluate()
         assert self.best is not None
         self._load_trained(torch.load(self.out / "best.pt", map_location="cpu", weights_only=True))
         with torch.no_grad():

@@ -254,6 +254,26 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
     assert (out / "proportional" / "scorer" / "scorer.json").stat().st_mtime_ns == trained, "trained once"
 
 
+def test_the_checkpoint_is_judged_once_for_all_patches(
+    base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rerank.training import trainer
+
+    settings = preset("small", num_steps=2, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
+    start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
+    data = tail_patch.read_data(mixture, [labels], max_dev=5, max_dev_problems=5)
+    judged = []
+    judge = trainer._Run._evaluate
+    monkeypatch.setattr(trainer._Run, "_evaluate", lambda run: (judged.append(run.step), judge(run)))
+    given = {"base": base, "start": start, "settings": replace(settings, num_evaluations=2), "max_rows": 9}
+    alone = [tail_patch.patch_elsewhere(task, data, **given) for task in sorted(TASKS)]
+    assert judged == [0, 1, 2] * len(TASKS)
+    judged.clear()
+    together = [tail_patch.patch_task(task, data, tmp_path / "tasks", **given) for task in sorted(TASKS)]
+    assert judged == [0, 1, 2] + [1, 2] * (len(TASKS) - 1)
+    assert together == alone
+
+
 def test_commands_at_once_patch_each_task_once(base: Path, mixture: Path, labels: Path, tmp_path: Path) -> None:
     settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
     start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder

@@ -79,6 +79,7 @@ def main(
     ] = None,
     attention: Annotated[str | None, typer.Option(help="auto, dense or flex.")] = None,
     num_evaluations: Annotated[int | None, typer.Option(help="Evaluations on dev during the training.")] = None,
+    keep: Annotated[str | None, typer.Option(help="Weights to ship: best, by dev, or last.")] = None,
     time_budget: Annotated[
         float | None, typer.Option(help="Seconds for all of it; the schedule ends with them.")
     ] = None,

@@ -5,20 +5,18 @@ message. So equal segments are equal tokens, whatever stands beside them: engine
 Text of a judgment can't forge the template's control tokens: `<|im_end|>` in a program stays seven ordinary tokens.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from rerank.backends import GenerationRequest
-from rerank.backends.batching import filled
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
 
 _SENTINEL = "RERANK-USER-MESSAGE"
 _CUT_MARK = "\n# ... (cut) ...\n"
-_TOKENISED_TOGETHER = 128  # prompts: a fast tokenizer spreads many texts over the cores, few of them not
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +97,10 @@ class PromptEncoder:
         """
         return self._framed([self(segment) for segment in prompt.segments])
 
-    def encode_groups(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[EncodedPrompt]]:
-        """`encode` of each group's prompts; the segments of several groups are tokenised at once, each of them once."""
-        for together in filled(groups, size=len, limit=lambda: _TOKENISED_TOGETHER):
-            new = self._tokenise_new(text for group in together for prompt in group for text in prompt.segments)
-            for group in together:
-                yield [self._framed([new.get(text) or self(text) for text in prompt.segments]) for prompt in group]
+    def encode_all(self, asked: Sequence[Prompt]) -> list[EncodedPrompt]:
+        """`encode` of prompts that share segments: each distinct one is tokenised once, all of them at a time."""
+        new = self._tokenise_new(segment for prompt in asked for segment in prompt.segments)
+        return [self._framed([new.get(text) or self(text) for text in prompt.segments]) for prompt in asked]
 
     def _framed(self, segments: list[tuple[int, ...]]) -> EncodedPrompt:
         before, after = self._chat_frame()

@@ -15,7 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, tee
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ _PACKS_ASKED = 4  # read packs whose pairs are asked together, with flex: a few 
 class _Group:
     """Encoded prompts of one problem, laid out in parts that fit a pass."""
 
-    encoded: Sequence[EncodedPrompt]
+    encoded: tuple[EncodedPrompt, ...]
     answer_ids: tuple[tuple[int, ...], ...]
     parts: tuple[tuple[Part, Layout], ...]
 
@@ -124,11 +124,11 @@ class PackedJudge:
         self._attention: block_mask.AttentionKind = attention
 
     def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
-        return self._each(groups, lambda group: group, self._group, self._answer, num_packs=1)
+        return self._each(groups, self._group, self._answer, num_packs=1)
 
     def contest_log_odds(self, contests: Iterable[Contest]) -> Iterator[ContestLogOdds]:
         num_packs = 1 if self._attention == "dense" else _PACKS_ASKED
-        return self._each(contests, lambda contest: contest.prompts, self._linked, self._contend, num_packs=num_packs)
+        return self._each(contests, self._linked, self._contend, num_packs=num_packs)
 
     # The order of passes
 
@@ -136,8 +136,7 @@ class PackedJudge:
     def _each(
         self,
         items: Iterable[Any],
-        prompts_of: Callable[[Any], Sequence[Prompt]],
-        lay_out: Callable[[Sequence[Prompt], Sequence[EncodedPrompt]], _Group],
+        lay_out: Callable[[Any], _Group],
         ask: Callable[[Sequence[_Reading]], _Collect],
         *,
         num_packs: int,
@@ -151,7 +150,7 @@ class PackedJudge:
         held: list[_Pack] = []  # read, or to be read, and not asked yet
         reading: list[_Reading] = []
         asked: deque[_Collect] = deque()
-        for pack in chain(self._packs(self._laid_out(items, prompts_of, lay_out)), [None]):
+        for pack in chain(self._packs(items, lay_out), [None]):
             reached = None
             try:
                 if pack is not None:
@@ -171,23 +170,19 @@ class PackedJudge:
                 reading.clear()
                 self._halve([group for _, group in again], reached)
                 for item, _ in again:
-                    yield from self._alone(item, prompts_of, lay_out, ask)
+                    yield from self._alone(item, lay_out, ask)
 
     def _alone(
-        self,
-        item: Any,
-        prompts_of: Callable[[Any], Sequence[Prompt]],
-        lay_out: Callable[[Sequence[Prompt], Sequence[EncodedPrompt]], _Group],
-        ask: Callable[[Sequence[_Reading]], _Collect],
+        self, item: Any, lay_out: Callable[[Any], _Group], ask: Callable[[Sequence[_Reading]], _Collect]
     ) -> list[Any]:
         """One item by itself, in passes as small as it takes."""
         while True:
-            [entry] = self._laid_out([item], prompts_of, lay_out)
+            group = lay_out(item)
             try:
-                return ask([self._read([entry])])()
+                return ask([self._read([(item, group)])])()
             except RuntimeError as error:
                 reached = _out_of_memory(error)
-            self._halve([entry[1]], reached)
+            self._halve([group], reached)
 
     def _halve(self, groups: Sequence[_Group], reached: RuntimeError) -> None:
         longest = max((len(prompt.tokens) for group in groups for prompt in group.encoded), default=0)
@@ -200,42 +195,32 @@ class PackedJudge:
         _log.warning("out of memory: at most %d tokens at a time from here on", self._max_tokens)
         free_memory()
 
-    def _laid_out(
-        self,
-        items: Iterable[Any],
-        prompts_of: Callable[[Any], Sequence[Prompt]],
-        lay_out: Callable[[Sequence[Prompt], Sequence[EncodedPrompt]], _Group],
-    ) -> Iterator[tuple[Any, _Group]]:
-        items, to_encode = tee(items)
-        encoded = self._encoder.encode_groups(map(prompts_of, to_encode))
-        for item, own in zip(items, encoded, strict=True):
-            yield item, lay_out(prompts_of(item), own)
-
-    def _packs(self, entries: Iterable[tuple[Any, _Group]]) -> Iterator[_Pack]:
+    def _packs(self, items: Iterable[Any], lay_out: Callable[[Any], _Group]) -> Iterator[_Pack]:
         """With flex attention as many items as fit one pass, else one at a time; each with its layouts."""
         return filled(
-            entries,
+            ((item, lay_out(item)) for item in items),
             size=lambda entry: entry[1].num_tokens,
             limit=lambda: -1 if self._attention == "dense" else self._max_tokens,
         )
 
     # Encoding
 
-    def _group(self, asked: Sequence[Prompt], encoded: Sequence[EncodedPrompt]) -> _Group:
+    def _group(self, asked: Sequence[Prompt]) -> _Group:
+        encoded = tuple(self._encoder.encode_all(asked))
         tokens = [prompt.tokens for prompt in encoded]
         split = layouts.parts(tokens, max_tokens=self._max_tokens)
         laid = tuple((part, layouts.tree([tokens[index] for index in part.members])) for part in split)
-        return _Group(encoded, self._answers(asked), laid)
+        return _Group(encoded, tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked), laid)
 
-    def _linked(self, asked: Sequence[Prompt], encoded: Sequence[EncodedPrompt]) -> _Group:
-        """In one part, however large: a pair may be any two of a contest's programs."""
+    def _linked(self, contest: Contest) -> _Group:
+        """In one part, however large: a pair may be any two of its programs."""
+        asked = contest.prompts
+        encoded = tuple(self._encoder.encode_all(asked))
         tokens = [prompt.tokens for prompt in encoded]
         [part] = layouts.parts(tokens, max_tokens=sum(map(len, tokens))) if tokens else [Part((), ())]
         laid = layouts.linked(self._encoder, [encoded[at] for at in part.members])
-        return _Group(encoded, self._answers(asked), ((part, laid),) if tokens else ())
-
-    def _answers(self, asked: Sequence[Prompt]) -> tuple[tuple[int, ...], ...]:
-        return tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked)
+        ids = tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked)
+        return _Group(encoded, ids, ((part, laid),) if tokens else ())
 
     # Passes
 

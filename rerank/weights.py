@@ -13,7 +13,6 @@ wheels must match a pinned SHA-256. Downloads go on where they stopped; two proc
 The cache folder is $RERANK_CACHE, or `rerank` in $XDG_CACHE_HOME or ~/.cache. Deleting it is safe.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,7 +21,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +28,7 @@ import httpx
 from tqdm import tqdm
 
 from rerank import shipped
+from rerank.claims import each_once
 from rerank.errors import InputError, MissingError, ModelError
 from rerank.store import content_hash
 
@@ -348,29 +347,20 @@ def _made_once(target: Path, fill: Callable[[Path], None]) -> Path:
     """Fill a new folder and rename it into place; other processes wait for the one that began."""
     if _is_whole(target):
         return target
-    with _locked(target.with_name(target.name + ".lock")):
+
+    def make(name: str) -> None:
         if _is_whole(target):
-            return target
-        part = target.with_name(target.name + ".part")
+            return
+        part = target.with_name(f"{name}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         fill(part)
         shutil.rmtree(target, ignore_errors=True)
         part.replace(target)
+
+    for _ in each_once([target.name], target.parent, make, report=lambda line: print(line, file=sys.stderr)):
+        pass
     return target
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock file; the system lets go of it when this process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another process that fetches {path.stem}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _progress(items: Sequence[tuple[Path, str]], label: str) -> Iterator[tuple[Path, str]]:

@@ -83,7 +83,7 @@ def train(
     `base_name` is what the scorer says it belongs to; by default the base as given, without its folder.
     `report` gets a line now and then, `on_step` each row of the log.
     """
-    run = _begin(base, labels, out, settings, mixture, teacher, start, report)
+    run = _Run(base, labels, mixture, teacher, start, Path(out), settings, report)
     run.fit(on_step)
     return run.finish(base_name or Path(base).name)
 
@@ -103,33 +103,13 @@ def judge_along(
 
     Without `judge_first` dev is not judged before the first step: for whoever knows the figures of `start`.
     """
-    run = _begin(base, labels, out, settings, mixture, (), start, report)
+    run = _Run(base, labels, mixture, (), start, Path(out), settings, report)
     run.fit(lambda _: None, judge_first=judge_first)
     return [row for _, row in read_rows(Path(out) / "dev.jsonl")]
 
 
-def _begin(
-    base: str | Path,
-    labels: Sequence[str | Path],
-    out: str | Path,
-    settings: TrainSettings,
-    mixture: Sequence[str | Path],
-    teacher: Sequence[str | Path],
-    start: str | Path | None,
-    report: Report,
-) -> "_Run":
-    started = time.monotonic()
-    is_cuda = torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
-    if not accelerator.is_main_process:
-        report = lambda _: None  # noqa: E731
-    run = _Run(base, labels, mixture, teacher, start, Path(out), settings, accelerator, report, started)
-    run.resume()
-    return run
-
-
 class _Run:
-    """One training: the model, its optimizer, and where they stand."""
+    """One training: the model, its optimizer, and where they stand, taken up where an earlier call left them."""
 
     def __init__(
         self,
@@ -140,16 +120,17 @@ class _Run:
         start: str | Path | None,
         out: Path,
         settings: TrainSettings,
-        accelerator: Accelerator,
         report: Report,
-        started: float,
     ):
+        self.started = time.monotonic()
         self.base, self.out, self.settings = base, out, settings
-        self.accelerator, self.report, self.started = accelerator, report, started
+        is_cuda = torch.cuda.is_available()
+        self.accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
+        self.report = report if self.accelerator.is_main_process else lambda _: None
         out.mkdir(parents=True, exist_ok=True)
         self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture, *teacher)]
         self.teacher = inputs.read_teacher(teacher)
-        self.tokenizer, model = _load(start or base if settings.full else base, settings, accelerator.device)
+        self.tokenizer, model = _load(start or base if settings.full else base, settings, self.accelerator.device)
         if start is not None:
             self.data.append(_begin_from(model, Path(start), is_full=settings.full))
         # A prompt longer than a pack is never cut: `_read` leaves it out.
@@ -161,12 +142,10 @@ class _Run:
         self.num_tokens = settings.pack_tokens if self.attention == "flex" else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         num_trained = sum(parameter.numel() for parameter in trained)
-        report(f"{num_trained:,} weights to train, {num_trained * 2 / 2**20:.1f} MiB in bfloat16")
-        optimizer = torch.optim.AdamW(
-            trained, lr=0.0, weight_decay=settings.weight_decay, fused=accelerator.device.type == "cuda"
-        )
+        self.report(f"{num_trained:,} weights to train, {num_trained * 2 / 2**20:.1f} MiB in bfloat16")
+        optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=settings.weight_decay, fused=is_cuda)
         self.model = model
-        self.scorer, self.optimizer = accelerator.prepare(Scorer(model), optimizer)
+        self.scorer, self.optimizer = self.accelerator.prepare(Scorer(model), optimizer)
         # Before a checkpoint is taken up: the reference is the model that the training starts from.
         self._set_references()
         self.num_steps = settings.num_steps or settings.num_epochs * sum(1 for _ in self._steps(num_epochs=1))
@@ -179,6 +158,7 @@ class _Run:
         self.evaluation_s = 0.0  # of the last evaluation
         self.best: dict[str, Any] | None = None  # step and dev criterion of the best evaluation
         self.evaluated_step = -1
+        self._resume()
 
     # Data
 
@@ -401,7 +381,7 @@ class _Run:
 
     # Files
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Take up the checkpoint, if there is one, and forget what was logged after it."""
         path = self.out / "checkpoint.pt"
         if (self.out / "scorer" / scorers.CARD).exists():

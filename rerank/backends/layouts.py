@@ -143,11 +143,13 @@ def parts(sequences: Sequence[Tokens], *, max_tokens: int) -> Iterator[Part]:
 
 def num_shared(a: Tokens, b: Tokens, start: int) -> int:
     """Length of the common beginning of two sequences that are known to share their first `start` tokens."""
-    limit = min(len(a), len(b))
-    if a[start:limit] == b[start:limit]:
-        return limit
-    while a[start] == b[start]:
-        start += 1
+    stop = min(len(a), len(b))
+    while start < stop:  # what is shared ends between the two
+        middle = (start + stop + 1) // 2
+        if a[start:middle] == b[start:middle]:
+            start = middle
+        else:
+            stop = middle - 1
     return start
 
 

@@ -5,16 +5,18 @@
     for answers in judge.contest_log_odds(contests): ...     # encoded-once: programs, then any number of pairs
 
 With dense attention (CPU) a group's prompts are a batch of their own: its numbers do not depend on other groups at all.
-With flex (CUDA) groups fill packs of `max_tokens`, padded to quarters of that length, and the pairs of several packs
-are asked together; numbers then depend on the rest of the pack by rounding only. The device is given a pack to read
-before the one ahead of it is looked at, so that it does not wait for the host. On out-of-memory `max_tokens` is halved,
-for good.
+With flex (CUDA) groups fill packs of `max_tokens`, and the pairs of several packs are asked together. Their numbers do
+not depend on one another either: every pass has one length, each group begins where a tile of FlexAttention does, and
+no question lies across the tokens that a matrix instruction adds up at once. The device is given a pack to read before
+the one ahead of it is looked at, so that it does not wait for the host. On out-of-memory `max_tokens` is halved, for
+good.
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -25,12 +27,14 @@ from rerank import prompts
 from rerank.backends import AnswerLogOdds, Contest, ContestLogOdds, block_mask, layouts
 from rerank.backends.batching import filled, free_memory, is_out_of_memory
 from rerank.backends.encoding import EncodedPrompt, PromptEncoder
+from rerank.backends.graphs import GraphedPasses
 from rerank.backends.layouts import Layout, Part
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
 
 _log = logging.getLogger(__name__)
 
+_SUMMED = 16  # keys whose values a matrix instruction adds up at once, in no order of their own
 _PAIR_TILE = 8  # programs: neighbouring verdicts look at few programs, so that FlexAttention skips the others
 _PACKS_ASKED = 4  # read packs whose pairs are asked together, with flex: a few long passes instead of many short ones
 
@@ -120,8 +124,12 @@ class PackedJudge:
     ):
         block_mask.register()
         self._model, self._encoder, self._name = model, encoder, name
+        self._passes = GraphedPasses(model)
         self._max_tokens = max_tokens
+        if attention == "flex":
+            self._max_tokens = max(block_mask.TILE, max_tokens // block_mask.TILE * block_mask.TILE)
         self._attention: block_mask.AttentionKind = attention
+        self._step, self._question_step = (1, 1) if attention == "dense" else (block_mask.TILE, _SUMMED)
 
     def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
         return self._each(groups, self._group, self._answer, num_packs=1)
@@ -191,6 +199,7 @@ class PackedJudge:
                 f"{self._name}: not enough memory for one prompt of {longest} tokens; "
                 "take a smaller model or a larger machine"
             ) from reached
+        self._passes.clear()
         self._max_tokens = max(block_mask.TILE, self._max_tokens // 2 // block_mask.TILE * block_mask.TILE)
         _log.warning("out of memory: at most %d tokens at a time from here on", self._max_tokens)
         free_memory()
@@ -199,7 +208,7 @@ class PackedJudge:
         """With flex attention as many items as fit one pass, else one at a time; each with its layouts."""
         return filled(
             ((item, lay_out(item)) for item in items),
-            size=lambda entry: entry[1].num_tokens,
+            size=lambda entry: sum(self._room(layout) for _, layout in entry[1].parts),
             limit=lambda: -1 if self._attention == "dense" else self._max_tokens,
         )
 
@@ -227,18 +236,19 @@ class PackedJudge:
     def _run(self, packed: block_mask.Pack, at: torch.Tensor) -> torch.Tensor:
         """States of some tokens: (tokens, hidden) float32."""
         with block_mask.running_packs(self._model):
-            return block_mask.hidden_states(self._model, packed)[at].float()
+            return self._passes(packed)[at].float()
 
     def _read(self, pack: _Pack) -> _Reading:
         states, kept = [], []
         laid = (layout for _, group in pack for _, layout in group.parts)
-        for together in filled(laid, size=lambda layout: layout.num_tokens, limit=lambda: self._max_tokens):
+        for together in filled(laid, size=self._room, limit=lambda: self._max_tokens):
             packed = block_mask.pack(
                 together,
                 device=self._model.device,
-                num_tokens=self._padded(sum(layout.num_tokens for layout in together)),
+                num_tokens=self._padded(sum(map(self._room, together))),
                 attention=self._attention,
                 keep=any(layout.links for layout in together),
+                step=self._step,
             )
             states.append(self._run(packed, torch.cat(packed.ends)))
             if packed.kept is not None:
@@ -275,9 +285,12 @@ class PackedJudge:
 
         return collect
 
+    def _room(self, layout: Layout) -> int:
+        return _stepped(layout.num_tokens, self._step)
+
     def _padded(self, num_tokens: int) -> int | None:
-        """A few lengths, since FlexAttention compiles for each: quarters of the budget."""
-        return _stepped(num_tokens, self._max_tokens // 4) if self._attention == "flex" else None
+        """One length: matrix products of another add up in another order, and FlexAttention compiles for each."""
+        return _stepped(num_tokens, self._max_tokens) if self._attention == "flex" else None
 
     def _verdicts(
         self,
@@ -298,14 +311,17 @@ class PackedJudge:
         coming = []
         num_kept = sum(len(part.until) for part in kept)
         is_flex = self._attention == "flex"
-        for taken in _take(asked, max(1, self._max_tokens // len(question))):
+        room = partial(block_mask.question_tokens, length=len(question), step=self._question_step)
+        most = self._max_tokens // room(1) * (self._question_step // len(question) or 1)
+        for taken in _take(asked, max(1, most)):
             packed = block_mask.ask(
                 kept,
                 [(asked[at][0], asked[at][1][slice_]) for at, slice_ in taken],
                 question=question,
                 attention=self._attention,
-                num_tokens=self._padded(len(question) * sum(slice_.stop - slice_.start for _, slice_ in taken)),
+                num_tokens=self._padded(room(sum(slice_.stop - slice_.start for _, slice_ in taken))),
                 num_kept=_stepped(num_kept, _PACKS_ASKED * self._max_tokens) if is_flex else None,
+                step=self._question_step,
             )
             [ends] = packed.verdicts
             values = _Coming(self._log_odds(self._run(packed, ends), [ids]))
@@ -319,11 +335,13 @@ class PackedJudge:
         """
         columns = sorted({token for ids in answer_ids for token in ids})
         device = states.device
+        # A product's rounding hangs on how many rows it has; in float64, rounded once, nothing of that is left.
+        states = states.double() if self._attention == "flex" else states
         logits = block_mask.answer_logits(self._model, states, block_mask.moved(np.array(columns, np.int64), device))
         place = {token: at for at, token in enumerate(columns)}
         sides = np.array([[place[token] for token in ids] for ids in answer_ids], dtype=np.int64)
         first, second = logits.gather(1, block_mask.moved(sides, device).expand(len(states), 2)).unbind(dim=1)
-        return first - second
+        return (first - second).float()
 
 
 def _take(asked: Sequence[tuple[int, np.ndarray, np.ndarray]], most: int) -> Iterator[list[tuple[int, slice]]]:
@@ -345,8 +363,7 @@ def _take(asked: Sequence[tuple[int, np.ndarray, np.ndarray]], most: int) -> Ite
 
 
 def _stepped(num_tokens: int, step: int) -> int:
-    """The next multiple of a step that FlexAttention's tiles divide."""
-    step = max(step // block_mask.TILE, 1) * block_mask.TILE
+    """The next multiple of a step."""
     return -(-num_tokens // step) * step
 
 

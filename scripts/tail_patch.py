@@ -60,6 +60,7 @@ def main(
     start_steps: Annotated[int, typer.Option(min=1, help="Steps of the partly trained checkpoint.")] = 60,
     patch_steps: Annotated[int, typer.Option(min=1, help="Steps of a tail-patch; the paper: at most 3,000.")] = 20,
     patch_evaluations: Annotated[int, typer.Option(min=1, help="Evaluations along a tail-patch.")] = 2,
+    patch_batch_size: Annotated[int | None, typer.Option(min=1, help="Default: --batch-size.")] = None,
     patch_learning_rate: Annotated[float | None, typer.Option(help="Default: --learning-rate.")] = None,
     final_evaluations: Annotated[int, typer.Option(min=1, help="Evaluations along that training.")] = 10,
     final_steps: Annotated[int, typer.Option(min=1, help="Steps on the re-weighted mixture; the paper: 5,000.")] = 200,
@@ -106,7 +107,8 @@ def main(
             raise SettingError(f"--{option} {name}: proportional or equal")
     share = _part(worker)
     changes = {"batch_size": batch_size, "learning_rate": learning_rate, "pack_tokens": pack_tokens, "rank": rank}
-    settings = named(preset, **changes, seed=seed, keep="last")  # equal steps, as published: no early stopping
+    # Equal steps of equally many judgments, as published: no early stopping, and free text is one judgment too.
+    settings = named(preset, **changes, batch_of="examples", seed=seed, keep="last")
     is_folder = Path(base).is_dir()
     folder = Path(base) if is_folder else models.resolve(base).folder
     given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": _say}
@@ -132,6 +134,7 @@ def main(
         settings,
         num_steps=patch_steps,
         num_evaluations=patch_evaluations,
+        batch_size=patch_batch_size or settings.batch_size,
         learning_rate=patch_learning_rate or settings.learning_rate,
     )
     tasks = sorted(data.train)

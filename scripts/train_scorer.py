@@ -67,7 +67,10 @@ def main(
     dropout: Annotated[float | None, typer.Option(help="Dropout on the adapter's inputs.")] = None,
     num_steps: Annotated[int | None, typer.Option(help="Optimizer steps; otherwise --num-epochs.")] = None,
     num_epochs: Annotated[int | None, typer.Option(help="Times that every program is shown.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Judgments a step, at least.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Of a step, see --batch-of.")] = None,
+    batch_of: Annotated[
+        str | None, typer.Option(help="judgments: whole packs with as many or more; examples: exactly as many.")
+    ] = None,
     pack_tokens: Annotated[int | None, typer.Option(help="Tokens of a packed sequence.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At the top of the schedule.")] = None,
     schedule: Annotated[str | None, typer.Option(help="cosine, linear or constant.")] = None,

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 from rerank import prompts
@@ -388,3 +388,10 @@ def steps(packed: Iterable[list[Example]], *, batch_size: int, num_processes: in
         if num_judgments >= batch_size and len(step) % num_processes == 0:
             yield step
             step, num_judgments = [], 0
+
+
+def exact_steps(examples: Iterable[Example], pack_tokens: int, *, batch_size: int) -> Iterator[list[list[Example]]]:
+    """Exactly `batch_size` examples for each optimizer step, in as many packs as they need."""
+    left = iter(examples)
+    while len(batch := list(islice(left, batch_size))) == batch_size:
+        yield list(packs(batch, pack_tokens, window=batch_size))

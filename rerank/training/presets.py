@@ -31,7 +31,10 @@ class TrainSettings:
     # How
     num_steps: int | None = None  # optimizer steps; None: num_epochs
     num_epochs: int = 6
-    batch_size: int = 192  # judgments a step, at least: a step takes whole packs
+    batch_size: int = 192  # of a step, see batch_of
+    # A step takes whole packs with batch_size judgments or more, free text counted by its tokens; or exactly batch_size
+    # examples, so that trainings on different data see equally many.
+    batch_of: Literal["judgments", "examples"] = "judgments"
     pack_tokens: int = 8192  # length of a packed sequence; also, halved, the longest prompt that is kept
     learning_rate: float = 7e-4  # at the top of the schedule
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -48,10 +51,10 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         hints = get_type_hints(TrainSettings)
-        for name in ("mode", "loss", "schedule", "attention", "keep"):
+        for name in ("mode", "loss", "batch_of", "schedule", "attention", "keep"):
             if getattr(self, name) not in get_args(hints[name]):
                 known = ", ".join(get_args(hints[name]))
-                raise SettingError(f"--{name} {getattr(self, name)}: not one of {known}")
+                raise SettingError(f"--{name.replace('_', '-')} {getattr(self, name)}: not one of {known}")
         if self.pack_tokens % 128:
             raise SettingError(f"--pack-tokens {self.pack_tokens}: take a multiple of 128")
         for name in ("max_programs", "num_pairs", "rank", "num_epochs", "batch_size", "num_evaluations"):

@@ -339,10 +339,10 @@ Curve = Sequence[tuple[float, Scores]]  # (examples shown, dev by category), fro
 
 
 def curve(run: Path) -> list[tuple[float, Scores]]:
-    """Dev by category along a training, by the judgments that it had learnt from."""
+    """Dev by category along a training, by the examples that it had learnt from."""
     learnt = {0: 0.0}
     for _, row in read_rows(run / "log.jsonl"):
-        learnt[row["step"]] = learnt[row["step"] - 1] + row["judgments"]
+        learnt[row["step"]] = learnt[row["step"] - 1] + row["examples"]
     return [(learnt[row["step"]], scores(row)) for _, row in read_rows(run / "dev.jsonl")]
 
 

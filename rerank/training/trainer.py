@@ -33,7 +33,7 @@ from accelerate.utils import broadcast, gather_object, reduce
 from rerank import prompts, scorers
 from rerank.backends import block_mask
 from rerank.backends.encoding import PromptEncoder
-from rerank.errors import InputError, ModelError, ResumeError
+from rerank.errors import InputError, ModelError, ResumeError, SettingError
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
 from rerank.training import inputs
 from rerank.training.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights, margins
@@ -207,8 +207,13 @@ class _Run:
         examples = inputs.stream(
             self.problems, self.judgments, self.encoder, self.settings, num_epochs=num_epochs, teacher=self.teacher
         )
+        size, num_processes = self.settings.batch_size, self.accelerator.num_processes
+        if self.settings.batch_of == "examples":
+            if num_processes > 1:
+                raise SettingError("--batch-of examples: takes one process, since a step may be a single pack")
+            return inputs.exact_steps(examples, self.settings.pack_tokens, batch_size=size)
         packed = inputs.packs(examples, self.settings.pack_tokens, seed=self.settings.seed)
-        return inputs.steps(packed, batch_size=self.settings.batch_size, num_processes=self.accelerator.num_processes)
+        return inputs.steps(packed, batch_size=size, num_processes=num_processes)
 
     def _batch(self, examples: Sequence[Example], *, over_vocabulary: bool = False) -> Batch:
         return collate(
@@ -336,6 +341,7 @@ class _Run:
             **{f"{name}_loss": mean for name, mean in means.items()},
             "gradient_norm": float(norm),
             "learning_rate": rate,
+            "examples": sum(map(len, packed)),
             "judgments": sum(len(example.targets) for examples in packed for example in examples),
             "tokens": sum(example.layout.num_tokens for examples in packed for example in examples),
         }

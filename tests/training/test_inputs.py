@@ -16,6 +16,7 @@ from rerank.store import write_rows
 from rerank.training.inputs import (
     Judgment,
     LabelledProblem,
+    exact_steps,
     fitting,
     is_solved,
     judgment_example,
@@ -132,6 +133,17 @@ def test_steps_are_whole_packs_for_every_process(encoder: PromptEncoder, num_pro
     for step in islice(steps(packed, batch_size=10, num_processes=num_processes), 20):
         assert len(step) % num_processes == 0
         assert sum(len(example.targets) for pack in step for example in pack) >= 10
+
+
+def test_exact_steps_take_equally_many_examples_whatever_their_length(encoder: PromptEncoder) -> None:
+    short = Judgment("choice", "train", Prompt(("Good?",), ("Yes", "No")), "Yes", 1.0)
+    long = Judgment("text", "train", Prompt(("word " * 90,), ()), "a + 10 " * 9, 1.0)
+    for judgment in (short, long):
+        examples = list(stream([], [judgment] * 20, encoder, SETTINGS, num_epochs=1))
+        found = list(exact_steps(examples, 1024, batch_size=6))
+        assert [sum(map(len, packed)) for packed in found] == [6, 6, 6]
+        assert {id(e) for packed in found for pack in packed for e in pack} == set(map(id, examples[:18]))
+        assert all(sum(e.layout.num_tokens for e in pack) <= 1024 for packed in found for pack in packed)
 
 
 @pytest.mark.parametrize("mode", ["pointwise", "joint", "encoded-once"])

@@ -250,6 +250,8 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
         assert share == pytest.approx(weights["weights"][task] / sum(weights["weights"].values()), rel=1e-3)
     assert (out / "opt" / "scorer" / "scorer.json").exists()
     assert "to proportional" in (out / "compare.md").read_text()
+    shown = [[row["examples"] for _, row in read_rows(out / name / "log.jsonl")] for name in ("opt", "proportional")]
+    assert shown == [[8], [8]], "equally many, whatever the weights"
     assert (out / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "proportional" / "scorer" / "scorer.json").stat().st_mtime_ns == trained, "trained once"
 

@@ -174,6 +174,7 @@ def test_the_learning_rate_rises_then_falls(schedule: str) -> None:
         ({"mode": "both"}, "--mode both: not one of pointwise, joint, encoded-once"),
         ({"pack_tokens": 1000}, "--pack-tokens 1000: take a multiple of 128"),
         ({"batch_size": 0}, "--batch-size 0"),
+        ({"batch_of": "tokens"}, "--batch-of tokens: not one of judgments, examples"),
         ({"learnign_rate": 1.0}, "no such setting: learnign_rate"),
     ],
 )

@@ -164,14 +164,6 @@ Cluster = Annotated[
 Replicas = Annotated[
     int | None, typer.Option(min=1, help="Copies of the model on the cluster. Default: one a GPU, or one a node.")
 ]
-Exact = Annotated[
-    bool,
-    typer.Option(
-        "--exact",
-        help="Judge each problem by itself, so that its scores are the same to the bit whatever else is judged. "
-        "Several times slower on a GPU; a CPU always does so.",
-    ),
-]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Programs executed at a time. Default: by the host.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -235,7 +227,6 @@ def run(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
-    exact: Exact = False,
     tests: Tests = None,
     test_writer: TestWriter = None,
     tests_without_examples: BareTests = False,
@@ -281,7 +272,7 @@ def run(
     if sampling or candidates:  # what the shipped candidates lost to extraction stands in the report
         _warn(found, chosen)
     passed = stages.execute(folder, chosen, found, timeout_s=timeout, num_workers=workers, executor=executor)
-    options = _options("judge", weights, base_url, cluster, replicas, exact=exact)
+    options = _options("judge", weights, base_url, cluster, replicas)
     if reviewer:
         stages.review(folder, chosen, found, reviewer, _options("judge", None, None))
     given = {"options": options, "num_workers": workers, "executor": executor, **evidence}
@@ -344,7 +335,6 @@ def score(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
-    exact: Exact = False,
     tests: Tests = None,
     test_writer: TestWriter = None,
     tests_without_examples: BareTests = False,
@@ -363,7 +353,7 @@ def score(
     limits = _limits(budget)
     folder, chosen, found = _candidates_at_hand(out, problems, candidates, limit)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    options = _options("judge", weights, base_url, cluster, replicas, exact=exact)
+    options = _options("judge", weights, base_url, cluster, replicas)
     benchmark = stages.Benchmark(chosen, chosen)
     evidence = _evidence(
         folder, benchmark, tests, test_writer, tests_without_examples, backend, base_url, confidence, greedy, limits
@@ -504,7 +494,6 @@ def pick(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
-    exact: Exact = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the choice and all scores as one JSON document.")
     ] = False,
@@ -514,7 +503,7 @@ def pick(
 
     problem, texts = picking.read_input(prompt, entry_point, files or [], sys.stdin.buffer)
     scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    with picking.Ranker(scoring, _options("judge", weights, base_url, exact=exact)) as ranker:
+    with picking.Ranker(scoring, _options("judge", weights, base_url)) as ranker:
         candidates, ranking = ranker.rank(problem, texts)
     best = candidates[ranking.best]
     if not as_json:
@@ -560,7 +549,6 @@ def judge(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
-    exact: Exact = False,
     seed: Seed = 0,
     out: Out = None,
     fresh: Fresh = False,
@@ -576,8 +564,7 @@ def judge(
     )
     folder = RunFolder(out or measure.default_folder(sets, settings), fresh=fresh)
     purpose = "generate" if mode == "reasoning" else "judge"
-    options = _options(purpose, weights, base_url, exact=exact)
-    made = measure.measure(folder, measure.gather(sets), settings, options=options)
+    made = measure.measure(folder, measure.gather(sets), settings, options=_options(purpose, weights, base_url))
     typer.echo(report.to_json(made, folder.document()) if as_json else report.table(made), nl=False)
     if not as_json:
         typer.echo(f"\nwritten: {folder.path}/judge.md, judge.json, accuracy.png", err=True)
@@ -599,7 +586,6 @@ def serve(
     backend: BackendName = Backend.auto,
     base_url: BaseUrl = None,
     weights: Weights = None,
-    exact: Exact = False,
     execute: Annotated[
         bool, typer.Option("--execute", help="Run the prompt's own examples in the sandbox; they come before scores.")
     ] = False,
@@ -625,7 +611,7 @@ def serve(
     run_server(
         ServeSettings(
             _score_settings(autorater, mode, 1, tournament, aggregate, backend, seed),
-            _options("judge", weights, base_url, exact=exact),
+            _options("judge", weights, base_url),
             upstream,
             execute,
             Limits(n, max_n, max_queue, max_body, timeout, api_key),
@@ -729,24 +715,11 @@ def _generate_settings(
 
 
 def _options(
-    purpose: Any,
-    weights: Path | None,
-    base_url: str | None,
-    cluster: str | None = None,
-    replicas: int | None = None,
-    *,
-    exact: bool = False,
+    purpose: Any, weights: Path | None, base_url: str | None, cluster: str | None = None, replicas: int | None = None
 ) -> "EngineOptions":
     from rerank.backends import EngineOptions
 
-    return EngineOptions(
-        purpose=purpose,
-        weights=weights,
-        base_url=base_url,
-        attention="dense" if exact else "auto",
-        cluster=cluster,
-        replicas=replicas,
-    )
+    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url, cluster=cluster, replicas=replicas)
 
 
 def _executor(cluster: str | None) -> str:

@@ -283,7 +283,7 @@ def test_the_budget_does_not_change_a_contest(engine, monkeypatch, max_tokens):
     assert [answer.log_odds for answer in found.points] == pytest.approx(points, abs=TOLERANCE)
 
 
-def test_exact_scores_are_the_same_bits_in_any_company(tiny_model):
+def test_dense_scores_are_the_same_bits_in_any_company(tiny_model):
     from rerank.backends.hf import TransformersEngine
 
     files = weights.resolve(str(tiny_model))
@@ -592,7 +592,6 @@ def test_draws_follow_the_nucleus(vocab, top_p):
     ("backend", "options", "error", "message"),
     [
         ("tensorflow", EngineOptions(), SettingError, "--backend tensorflow: unknown; one of auto, transformers"),
-        ("vllm", EngineOptions(attention="dense"), SettingError, "--exact: vllm .* take --backend transformers"),
         ("openai", EngineOptions(), SettingError, "--base-url"),
         ("transformers", EngineOptions(), MissingError, "./nowhere: no such file or folder"),
     ],
@@ -600,12 +599,6 @@ def test_draws_follow_the_nucleus(vocab, top_p):
 def test_engines_that_cannot_be_opened(backend, options, error, message):
     with pytest.raises(error, match=message):
         open_engine(backend, "./nowhere", options)
-
-
-def test_exact_scores_are_left_to_transformers_where_vllm_is_at_hand(monkeypatch):
-    monkeypatch.setattr("rerank.backends._has_vllm_and_gpu", lambda: True)
-    with pytest.raises(MissingError, match=r"\./nowhere: no such file or folder"):
-        open_engine("auto", "./nowhere", EngineOptions(attention="dense"))
 
 
 def test_vllm_where_it_is_not_installed(monkeypatch):

@@ -194,7 +194,7 @@ class EngineOptions:
     device: str | None = None  # such as "cuda:1"; None: a GPU where there is one
     dtype: str | None = None  # such as "float32"; None: bfloat16 where the hardware is fast at it
     max_batch_tokens: int | None = None  # None: by device
-    attention: Literal["auto", "dense", "flex"] = "auto"  # see block_mask.py; auto: flex on CUDA
+    attention: Literal["auto", "dense", "flex"] = "auto"  # of transformers, see block_mask.py; auto: flex on CUDA
     max_prompt_tokens: int = 8192  # longer prompts are shortened, see encoding.py; never above the model's context
     memory_share: float = 0.85  # of a GPU, which vLLM takes at once for itself
     cluster: str | None = None  # "ray" or "ray://HOST:PORT": the engine's copies lie there
@@ -258,12 +258,9 @@ def open_engine(backend: str, model: str, options: EngineOptions | None = None) 
     if options.cluster:
         return _ray(backend, model, options)
     if backend == "auto":
-        is_vllm = options.attention == "auto" and _has_vllm_and_gpu()
-        backend = "openai" if options.base_url else "vllm" if is_vllm else "transformers"
+        backend = "openai" if options.base_url else "vllm" if _has_vllm_and_gpu() else "transformers"
     if backend not in ENGINES:
         raise SettingError(f"--backend {backend}: unknown; one of auto, {', '.join(ENGINES)}")
-    if options.attention == "dense" and backend != "transformers":
-        raise SettingError(f"--exact: {backend} forms batches of its own; take --backend transformers")
     return ENGINES[backend](model, options)
 
 

@@ -38,6 +38,7 @@ import torch.nn.functional as F
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from transformers import AttentionInterface, AutoModelForCausalLM
 
+from rerank.backends.fused import fuse
 from rerank.backends.layouts import Block, Layout
 from rerank.errors import ModelError
 
@@ -367,7 +368,10 @@ def load(base: str | Path, *, device: torch.device | str = "cpu", dtype: torch.d
         raise ModelError(
             f"{base}: has layers of type {', '.join(sorted(set(layer_types)))}; a block mask needs full ones"
         )
-    return model.to(device)
+    model = model.to(device)
+    if model.device.type == "cuda":
+        fuse(model)
+    return model
 
 
 @contextmanager
@@ -394,7 +398,8 @@ def hidden_states(model: Any, packed: Pack) -> torch.Tensor:
 def answer_logits(model: Any, hidden: torch.Tensor, answers: torch.Tensor | None = None) -> torch.Tensor:
     """Logits of some tokens, or of the whole vocabulary: (positions, hidden) to (positions, answers).
 
-    In float32, or in float64 where the states are. Only the head's rows for those answers are multiplied, so a verdict does not cost a vocabulary.
+    In float32, or in float64 where the states are. Only the head's rows for those answers are multiplied, so a verdict
+    does not cost a vocabulary.
     """
     head = model.get_output_embeddings()
     rows, bias = head.weight, getattr(head, "bias", None)

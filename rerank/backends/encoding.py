@@ -5,6 +5,7 @@ message. So equal segments are equal tokens, whatever stands beside them: engine
 Text of a judgment can't forge the template's control tokens: `<|im_end|>` in a program stays seven ordinary tokens.
 """
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,6 +47,8 @@ class PromptEncoder:
         self._recent = lru_cache(maxsize=1024)(self._tokenise_content)
         self._kept: dict[str, tuple[int, ...]] = {}
         self._answer_ids = lru_cache(maxsize=16)(self._find_answer_ids)
+        # A fast tokenizer that is at work must not be asked from another thread: its settings are set at each call.
+        self._alone = threading.Lock()
 
     @property
     def has_chat_template(self) -> bool:
@@ -61,7 +64,10 @@ class PromptEncoder:
 
     def _tokenise_new(self, texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
         new = [text for text in dict.fromkeys(texts) if text not in self._kept]
-        rows = self.tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"] if new else []
+        if not new:
+            return {}
+        with self._alone:
+            rows = self.tokenizer(new, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return dict(zip(new, map(tuple, rows), strict=True))
 
     @property
@@ -128,7 +134,7 @@ class PromptEncoder:
         if is_chat:
             before, after = self._chat_frame()
             return [*before, *self(text), *after]
-        return list(self.tokenizer.encode(text))
+        return self._encode(text)
 
     def encode_pair(self, text: str, answer: str, *, is_chat: bool) -> tuple[list[int], list[int]] | None:
         """The tokens of a text and of its given answer; None where they do not fit the context together."""
@@ -151,13 +157,17 @@ class PromptEncoder:
                 raise ModelError(f"{self._model}: its chat template does not show the user's message exactly once")
             # No special tokens added: the template writes its own start token where the model wants one.
             self._frame = (
-                self.tokenizer.encode(before, add_special_tokens=False),
-                self.tokenizer.encode(after, add_special_tokens=False),
+                self._encode(before, add_special_tokens=False),
+                self._encode(after, add_special_tokens=False),
             )
         return self._frame
 
     def _plain(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return self._encode(text, add_special_tokens=False, split_special_tokens=True)
+
+    def _encode(self, text: str, **options: bool) -> list[int]:
+        with self._alone:
+            return list(self.tokenizer.encode(text, **options))
 
     def _tokenise_content(self, text: str) -> tuple[int, ...]:
         return tuple(self._plain(text))

@@ -9,7 +9,6 @@ on out-of-memory a batch is halved, which moves the last bits.
 """
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -35,6 +34,7 @@ from rerank.backends import (
 )
 from rerank.backends.batching import free_memory, is_out_of_memory
 from rerank.backends.encoding import PromptEncoder
+from rerank.backends.fused import fuse
 from rerank.backends.likelihood import LikelihoodReader
 from rerank.backends.packed_judge import PackedJudge
 from rerank.errors import ModelError
@@ -50,7 +50,6 @@ _GPU_BATCH_TOKENS = 16384
 _GPU_BATCH_SAMPLES = 1024  # that grow together: a step costs about the same for one as for hundreds
 _PADDED_PROMPT_TOKENS = 1 << 19  # of a batch, shorter prompts as long as the longest
 _GROUPED = "rerank_grouped_heads"  # the name under which transformers calls `_attend_grouped`
-_PLAIN_ROTATIONS: dict[str, Any] = {}  # transformers' own, by module
 _NUCLEUS_TRY = 1024  # tokens looked at first for the nucleus; sorting a whole vocabulary is slow on a CPU
 
 
@@ -289,31 +288,8 @@ def load_model(files: ModelFiles, *, device: torch.device, dtype: torch.dtype) -
             model = _merged(model, files.adapter)
     model = model.to(device=device, dtype=dtype).eval()
     if device.type == "cuda":
-        _fuse(model)
+        fuse(model)
     return model
-
-
-def _fuse(model: Any) -> None:
-    """Norms, rotations and gates in a kernel each, where liger-kernel is installed and knows the architecture.
-
-    It also patches transformers for models to come, which may run on a CPU: that is taken back.
-    """
-    logging.getLogger("liger_kernel").setLevel(logging.ERROR)  # it warns of accelerators that are not here
-    try:
-        from liger_kernel.transformers import _apply_liger_kernel_to_instance
-    except ImportError:
-        return
-    module = sys.modules[type(model).__module__]
-    before = dict(vars(module))
-    _apply_liger_kernel_to_instance(model, cross_entropy=False, fused_linear_cross_entropy=False)
-    fused = vars(module).get("apply_rotary_pos_emb")
-    vars(module).update(before)
-    # A function of the module, not of the model: it must serve both kinds of models.
-    plain = _PLAIN_ROTATIONS.setdefault(module.__name__, before.get("apply_rotary_pos_emb"))
-    if fused is not before.get("apply_rotary_pos_emb"):
-        vars(module)["apply_rotary_pos_emb"] = lambda query, *rest, **options: (fused if query.is_cuda else plain)(
-            query, *rest, **options
-        )
 
 
 def merged_folder(files: ModelFiles, into: Path) -> Path:

@@ -25,7 +25,7 @@ import torch
 
 from rerank import prompts
 from rerank.backends import AnswerLogOdds, Contest, ContestLogOdds, block_mask, layouts
-from rerank.backends.batching import filled, free_memory, is_out_of_memory
+from rerank.backends.batching import ahead, filled, free_memory, is_out_of_memory
 from rerank.backends.encoding import EncodedPrompt, PromptEncoder
 from rerank.backends.graphs import GraphedPasses
 from rerank.backends.layouts import Layout, Part
@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 _SUMMED = 16  # keys whose values a matrix instruction adds up at once, in no order of their own
 _PAIR_TILE = 8  # programs: neighbouring verdicts look at few programs, so that FlexAttention skips the others
+_ITEMS_AHEAD = 64  # that are laid out before they are wanted: some packs
 _PACKS_ASKED = 4  # read packs whose pairs are asked together, with flex: a few long passes instead of many short ones
 
 
@@ -205,9 +206,13 @@ class PackedJudge:
         free_memory()
 
     def _packs(self, items: Iterable[Any], lay_out: Callable[[Any], _Group]) -> Iterator[_Pack]:
-        """With flex attention as many items as fit one pass, else one at a time; each with its layouts."""
+        """With flex attention as many items as fit one pass, else one at a time; each with its layouts.
+
+        Texts are tokenised and laid out while the device runs and the main thread looks after it.
+        """
+        laid = ahead(items, lay_out, most=0 if self._attention == "dense" else _ITEMS_AHEAD)
         return filled(
-            ((item, lay_out(item)) for item in items),
+            laid,
             size=lambda entry: sum(self._room(layout) for _, layout in entry[1].parts),
             limit=lambda: -1 if self._attention == "dense" else self._max_tokens,
         )

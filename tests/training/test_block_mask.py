@@ -1,8 +1,10 @@
 """Packed against one at a time. float32 on a CPU: equal up to the rounding of larger matrix products."""
 
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -173,24 +175,86 @@ def attended(each: list[Layout], num_tokens: int) -> torch.Tensor:
     return allowed
 
 
-def test_the_tiles_are_those_of_the_mask(encoder: PromptEncoder) -> None:
+@pytest.mark.parametrize("size", [64, 128])
+def test_the_tiles_are_those_of_the_mask(encoder: PromptEncoder, size: int) -> None:
     long = replace(PROBLEMS[0], prompt="Add 1 to a. " * 40)
     each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in (*PROBLEMS[:2], long)]
     packed = block_mask.pack(each, num_tokens=2048, attention="flex")
-    mask = packed.mask.tiles()
+    mask = packed.mask.tiles(size)
     query, key = torch.meshgrid(torch.arange(2048), torch.arange(2048), indexing="ij")
     allowed = mask.mask_mod(0, 0, query, key)
     assert torch.equal(allowed, attended(each, 2048))
-    tiles = allowed.unfold(0, 128, 128).unfold(1, 128, 128)  # (16, 16, 128, 128)
-    some, full = tiles.any(dim=(2, 3)), tiles.all(dim=2).all(dim=2)
-    for row in range(16):
+    # A tile that only a verdict sees whole is tested token by token.
+    above = replace(packed.mask, paths=None).rule(0, 0, query, key)
+    some = allowed.unfold(0, size, size).unfold(1, size, size).any(dim=(2, 3))  # (rows, rows)
+    full = above.unfold(0, size, size).unfold(1, size, size).flatten(2).all(dim=2)
+    num_rows = 2048 // size
+    for row in range(num_rows):
         partial = set(mask.kv_indices[0, 0, row, : mask.kv_num_blocks[0, 0, row]].tolist())
         whole = set(mask.full_kv_indices[0, 0, row, : mask.full_kv_num_blocks[0, 0, row]].tolist())
         assert whole == set(full[row].nonzero()[:, 0].tolist())
         assert partial >= set((some & ~full)[row].nonzero()[:, 0].tolist())
         assert not partial & whole
     visited = int(mask.kv_num_blocks.sum() + mask.full_kv_num_blocks.sum())
-    assert 0 < int(full.sum()) < int(some.sum()) <= visited < 1.5 * int(some.sum()) < 16 * 17 / 2
+    assert 0 < int(full.sum()) < int(some.sum()) <= visited < 1.5 * int(some.sum()) < num_rows * (num_rows + 1) / 2
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_layouts_at_multiples_of_a_step_answer_as_side_by_side(model, encoder: PromptEncoder) -> None:
+    ids = encoder.answer_ids(("Yes", "No"))
+    each = [layouts.encoded_once(encoder, problem, PROGRAMS, PAIRS) for problem in PROBLEMS]
+    packed = block_mask.pack(each, num_tokens=2048, step=64)
+    starts = [own[0] for own in packed.firsts]
+    assert [start % 64 for start in starts] == [0, 0, 0]
+    assert all(layout.num_tokens % 64 for layout in each)  # so that there is padding behind each
+    holds = torch.zeros(2048, dtype=torch.bool)
+    for start, layout in zip(starts, each, strict=True):
+        holds[start : start + layout.num_tokens] = True
+    query, key = torch.meshgrid(torch.arange(2048), torch.arange(2048), indexing="ij")
+    allowed = packed.mask.rule(0, 0, query, key)
+    assert torch.equal(allowed[holds][:, holds], attended(each, int(holds.sum())))
+    others = allowed & ~torch.eye(2048, dtype=torch.bool)
+    assert not others[~holds].any()  # the padding sees itself alone
+    assert not others[:, ~holds].any()  # and nothing else sees it
+    flex = packed_logits(model, each, ids, num_tokens=2048, step=64, attention="flex")
+    for ours, dense in zip(flex, packed_logits(model, each, ids), strict=True):
+        torch.testing.assert_close(ours, dense, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("length", [1, 3, 5, 16, 20])
+def test_questions_within_a_step_are_answered_as_side_by_side(model, encoder: PromptEncoder, length: int) -> None:
+    ids = torch.tensor(encoder.answer_ids(("A", "B")))
+    asked = [
+        [encoder.encode(prompts.pointwise(problem, program)) for program in PROGRAMS[:size]]
+        for problem, size in zip(PROBLEMS, (4, 2, 3), strict=True)
+    ]
+    read = block_mask.pack(
+        [layouts.linked(encoder, own) for own in asked], num_tokens=1024, attention="flex", keep=True, step=64
+    )
+    block_mask.hidden_states(model, read)
+    pairs = [(n, np.array(list(permutations(range(len(own)), 2)))) for n, own in enumerate(asked)]
+    question, logits = torch.arange(7, 7 + length), []
+    for step in (1, 16):
+        packed = block_mask.ask(
+            [read.kept], pairs, question=question.tolist(), attention="flex", step=step, num_tokens=1024
+        )
+        at = packed.verdicts[0][:, None] + torch.arange(1 - length, 1)  # (pairs, length)
+        assert torch.equal(packed.input_ids[0, at], question.expand(at.shape))
+        assert len(at.unique()) == at.numel()
+        if step == 16 and length <= 16:
+            assert torch.equal(at[:, 0] // 16, at[:, -1] // 16)
+        elif step == 16:
+            assert not (at[:, 0] % 16).any()
+        room = block_mask.question_tokens(len(at), length, step)
+        assert room - step <= int(at.max()) < room
+        assert room % step == 0
+        hidden = block_mask.hidden_states(model, packed)[packed.verdicts[0]]
+        logits.append(block_mask.answer_logits(model, hidden, ids))
+    torch.testing.assert_close(logits[1], logits[0], atol=TOLERANCE, rtol=TOLERANCE)
+    assert len(logits[0].unique(dim=0)) == len(at)  # a verdict in another's place would be seen
 
 
 def test_shared_beginnings_are_written_once(encoder: PromptEncoder) -> None:

@@ -300,6 +300,54 @@ def test_dense_scores_are_the_same_bits_in_any_company(tiny_model):
     assert {at: len(different) for at, different in found.items()} == dict.fromkeys(range(4), 1)
 
 
+def by_tiles(query, key, value, *, block_mask, scale, **_):
+    """FlexAttention as a GPU computes it: tiles of nothing are skipped, 16 keys are added up at once, then rounded."""
+    import torch
+
+    [size, _], num_groups = block_mask.BLOCK_SIZE, query.shape[1] // key.shape[1]
+    key, value = (each.repeat_interleave(num_groups, dim=1).double() for each in (key, value))
+    found = []
+    for row, queries in enumerate(torch.arange(query.shape[2]).split(size)):
+        tiles = [
+            *block_mask.kv_indices[0, 0, row, : block_mask.kv_num_blocks[0, 0, row]].tolist(),
+            *block_mask.full_kv_indices[0, 0, row, : block_mask.full_kv_num_blocks[0, 0, row]].tolist(),
+        ]
+        keys = torch.cat([torch.arange(size) + tile * size for tile in tiles])
+        hidden = ~block_mask.mask_mod(0, 0, queries[:, None], keys[None])
+        scores = (query[:, :, queries].double() @ key[:, :, keys].mT * scale).float().masked_fill(hidden, -torch.inf)
+        weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+        values = torch.nn.functional.pad(value[:, :, keys], (0, 1), value=1.0)  # the weights' sum is one more column
+        total = 0.0
+        for some in torch.arange(len(keys)).split(16):
+            total = total + (weights[..., some].double() @ values[:, :, some]).float()
+        found.append(total[..., :-1] / total[..., -1:])
+    return torch.cat(found, dim=2)
+
+
+def test_scores_on_a_gpu_are_the_same_bits_in_any_company(tiny_model, monkeypatch):
+    from rerank.backends import block_mask
+    from rerank.backends.hf import TransformersEngine
+
+    run, lengths = block_mask.hidden_states, set()
+    monkeypatch.setattr(block_mask, "_flex", lambda: by_tiles)
+    monkeypatch.setattr(block_mask, "hidden_states", lambda *given: lengths.add(given[1].num_tokens) or run(*given))
+    options = EngineOptions(dtype="float32", device="cpu", attention="flex", max_batch_tokens=2048)
+    engine = TransformersEngine(weights.resolve(str(tiny_model)), options)
+    monkeypatch.setattr(prompts, "VERDICT", "?" * 3)  # tokens; not a divisor of 16
+    contests = []
+    for number, size in enumerate((4, 1, 3, 2, 4, 2)):
+        problem = replace(PROBLEM, prompt=PROBLEM.prompt.replace("Sum", "Sum" + "." * 7 * number))
+        asked = [prompts.pointwise(problem, program) for program in PROGRAMS[:size]]
+        contests.append(Contest(asked, lambda _, n=size: [p for p in ALL_PAIRS if max(p) < n]))
+    found = {}
+    for order in ([0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [4, 2], *([at] for at in range(6))):
+        for at, result in zip(order, engine.contest_log_odds([contests[at] for at in order]), strict=True):
+            points = tuple(answer.log_odds for answer in result.points)
+            found.setdefault(at, set()).add((points, tuple(result.verdicts)))
+    assert [len(found[at]) for at in range(6)] == [1] * 6
+    assert lengths == {2048}  # a matrix product of another shape may add up in another order; on this CPU it need not
+
+
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_plays_the_same_contests(tiny_model):
     """The path of a GPU, many contests in a padded pass, against one contest at a time."""

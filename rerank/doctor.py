@@ -56,6 +56,7 @@ def _packages() -> Iterator[Check]:
         "torch": ("models", "pip install torch"),
         "transformers": ("--backend transformers", "pip install transformers"),
         "vllm": ("--backend vllm", "pip install 'rerank[vllm]' on a host with a GPU"),
+        "liger-kernel": ("faster judging and training on a GPU", "pip install 'rerank[fused]' on a host with a GPU"),
         "peft": ("adapters and training", "pip install 'rerank[train]'"),
         "fastapi": ("rerank serve", "pip install 'rerank[server]'"),
         "ray": ("--cluster", "pip install 'rerank[cluster]'"),

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import warnings
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -394,6 +395,27 @@ def test_memory_that_runs_out_among_queued_passes_loses_nothing(tiny_model, monk
     assert engine.judge._max_tokens == 256
     first_question = passes.index(True)
     assert first_question > 4  # a pack more than a window had been read by then
+
+
+def test_what_was_laid_out_ahead_fits_what_memory_turned_out_to_hold(tiny_model, monkeypatch):
+    import torch
+
+    from rerank.backends import block_mask
+    from rerank.backends.hf import TransformersEngine
+
+    options = EngineOptions(dtype="float32", device="cpu", attention="flex", max_batch_tokens=2048)
+    engine = TransformersEngine(weights.resolve(str(tiny_model)), options)
+    group = [prompts.pointwise(PROBLEM, f"def add{n}(a, b):\n" + "    x = a\n" * 25) for n in range(12)]
+
+    def starved(_, packed):
+        time.sleep(0.1)  # in which many groups are laid out for passes of 2,048
+        if packed.num_tokens > 1024:
+            raise torch.OutOfMemoryError(CUDA)
+        return torch.zeros(packed.num_tokens, engine.model.config.hidden_size)
+
+    monkeypatch.setattr(block_mask, "hidden_states", starved)
+    assert len(list(engine.answer_log_odds([group] * 24))) == 24
+    assert engine.judge._max_tokens == 1024
 
 
 @pytest.mark.parametrize("size", [64, 128])

@@ -18,8 +18,8 @@ k <= path < until[k].
 
 Two ways to the same attention: `dense`, PyTorch's scaled dot product, one layout at a time under its own mask (any
 device; layouts never see each other, so nothing is computed between them); and `flex`, compiled FlexAttention over the
-whole pack, which skips the empty tiles (CUDA; packs of one fixed length, else it compiles anew). A score does not
-depend on what else is packed except through the rounding of larger matrix products.
+whole pack, which skips the empty tiles (CUDA; packs of one fixed length, else it compiles anew). In packs of one length
+that begin each layout at a tile, a score does not depend on what else is packed by a single bit.
 
 Not for models with sliding windows, attention sinks or soft-capped logits: they are refused.
 """
@@ -212,7 +212,7 @@ def pack(
     keep: bool = False,
     step: int = 1,
 ) -> Pack:
-    """Put layouts side by side, each at a multiple of `step`; with `num_tokens` the sequence is padded to that length.
+    """Put layouts side by side, with flex each at a multiple of `step` and the whole padded to `num_tokens`.
 
     A token of the padding sees itself alone, so that no row of the mask is empty. With `keep` the pass that runs the
     pack leaves its keys and values in `kept`.
@@ -286,8 +286,8 @@ def ask(
     """Ask `question` about ordered pairs: a pack whose one entry of `verdicts` has an end a pair.
 
     Each entry of `asked` is the number of a layout, counted over all that was kept, and pairs (n, 2) of its programs.
-    No question lies across a multiple of `step` that it could keep to one side of (see `question_tokens`). The
-    questions are padded to `num_tokens` and the memory to `num_kept` tokens.
+    With flex no question lies across a multiple of `step` that it could keep to one side of (see `question_tokens`),
+    the questions are padded to `num_tokens` and the memory to `num_kept` tokens.
     """
     device, length = kept[0].until.device, len(question)
     offsets = np.cumsum([0, *(len(part.until) for part in kept)])

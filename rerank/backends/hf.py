@@ -4,8 +4,8 @@ Judging lays prompts out so that shared parts are computed once (packed_judge.py
 answers only. A model whose layers do not all see the whole context takes one prompt at a time.
 Sampling draws with one uniform number a token from a generator of each sample's own, so a sample depends on the seed,
 the request and its index, not on when it was drawn. Both are bit-identical from run to run on one machine as long as
-memory suffices (on CUDA: as long as the same groups or requests are asked in the same order, since they share batches):
-on out-of-memory a batch is halved, which moves the last bits.
+memory suffices, judging whatever else is asked, sampling on CUDA where the same requests come in the same order, since
+they share batches: on out-of-memory a batch is halved, which moves the last bits.
 """
 
 import logging
@@ -98,7 +98,7 @@ class TransformersEngine:
         return self.encoder.has_chat_template
 
     def close(self) -> None:
-        del self.model, self.reader
+        del self.model, self.reader, self.judge
         free_memory()
 
     # Judging

@@ -47,6 +47,7 @@ class _Group:
     encoded: tuple[EncodedPrompt, ...]
     answer_ids: tuple[tuple[int, ...], ...]
     parts: tuple[tuple[Part, Layout], ...]
+    max_tokens: int  # that a pass had when the parts were made
 
     @property
     def num_tokens(self) -> int:
@@ -163,6 +164,10 @@ class PackedJudge:
             reached = None
             try:
                 if pack is not None:
+                    # Laid out ahead, maybe for longer passes than memory turned out to hold.
+                    pack = [
+                        (item, group if group.max_tokens == self._max_tokens else lay_out(item)) for item, group in pack
+                    ]
                     held.append(pack)
                     reading.append(self._read(pack))
                 ready = len(reading) if pack is None else len(reading) - num_ahead
@@ -220,11 +225,12 @@ class PackedJudge:
     # Encoding
 
     def _group(self, asked: Sequence[Prompt]) -> _Group:
-        encoded = tuple(self._encoder.encode_all(asked))
+        encoded, max_tokens = tuple(self._encoder.encode_all(asked)), self._max_tokens
         tokens = [prompt.tokens for prompt in encoded]
-        split = layouts.parts(tokens, max_tokens=self._max_tokens)
+        split = layouts.parts(tokens, max_tokens=max_tokens)
         laid = tuple((part, layouts.tree([tokens[index] for index in part.members])) for part in split)
-        return _Group(encoded, tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked), laid)
+        ids = tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked)
+        return _Group(encoded, ids, laid, max_tokens)
 
     def _linked(self, contest: Contest) -> _Group:
         """In one part, however large: a pair may be any two of its programs."""
@@ -234,7 +240,7 @@ class PackedJudge:
         [part] = layouts.parts(tokens, max_tokens=sum(map(len, tokens))) if tokens else [Part((), ())]
         laid = layouts.linked(self._encoder, [encoded[at] for at in part.members])
         ids = tuple(self._encoder.answer_ids(prompt.answers[:2]) for prompt in asked)
-        return _Group(encoded, ids, ((part, laid),) if tokens else ())
+        return _Group(encoded, ids, ((part, laid),) if tokens else (), self._max_tokens)
 
     # Passes
 

@@ -109,7 +109,8 @@ def replayed(model, packed):
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_a_replay_takes_in_what_differs_and_leaves_other_passes_alone(model, encoder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
-    monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: nullcontext())
+    for name in ("graph", "device", "Stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, **__: nullcontext())
     texts = ["Add a number to a.", "Add another number to a, which may be negative.", "Add."]
     plain, packs = [], [read(encoder, text) for text in texts]
     for text in texts:

@@ -92,3 +92,25 @@ def test_slices_of_a_run(tmp_path: Path, tiny_model: Path) -> None:
     assert "| mean of 2 | 50.0 | 50.0 | | 50.0 |" in done.stdout
     done = call("slice_table.py", out, "--size", 5)
     assert (done.returncode, done.stderr) == (2, "error: --size 5: a problem has fewer candidates\n")
+
+
+def test_same_answer_counts_differences_and_finds_none_here(tiny_model, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "same.json"
+    done = call("same_answer.py", "--autorater", tiny_model, "--limit", 3, "--length", 512, "--out", out)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["problems"] for row in rows.values()] == [3, 3, 1, 1, 3]
+    assert all(row["scores"] and row["verdicts"] for row in rows.values())
+    assert not any(row[f"{what}_changed"] for row in rows.values() for what in ("scores", "verdicts", "picks"))
+
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from same_answer import compared
+
+    from rerank.backends import AnswerLogOdds, ContestLogOdds
+
+    def found(first: float, second: float, verdict: float) -> ContestLogOdds:
+        return ContestLogOdds([AnswerLogOdds(first, 1), AnswerLogOdds(second, 1)], [(0, 1)], [verdict], 3)
+
+    row = compared({0: found(1.0, 0.5, 2.0), 1: found(1, 2, 3)}, {0: found(1.0, 1.5, 2.25)})
+    assert (row["problems"], row["scores_changed"], row["largest_of_scores"]) == (1, 1, 1.0)
+    assert (row["verdicts_changed"], row["largest_of_verdicts"], row["picks_changed"]) == (1, 0.25, 1)

@@ -76,8 +76,10 @@ class _Graph:
             _masks={},
         )
         self._graph = torch.cuda.CUDAGraph()
+        device = packed.input_ids.device  # maybe not the one that PyTorch takes by itself
+        stream = torch.cuda.Stream(device)
         # Other threads may use the device meanwhile.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        with torch.cuda.device(device), torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._hidden = block_mask.hidden_states(model, self._pack)
 
     def __call__(self, packed: Pack) -> torch.Tensor:

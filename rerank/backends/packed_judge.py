@@ -88,7 +88,7 @@ class _Coming:
         self._values = values.to("cpu", non_blocking=True)
         self._sent = torch.cuda.Event() if values.is_cuda else None
         if self._sent:
-            self._sent.record()
+            self._sent.record(torch.cuda.current_stream(values.device))
 
     def wait(self) -> np.ndarray:
         if self._sent:

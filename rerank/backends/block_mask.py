@@ -47,6 +47,7 @@ IMPLEMENTATION = "rerank_block_mask"  # the name under which transformers calls 
 TILE = 64  # tokens; FlexAttention skips a tile of the mask where nothing may be seen
 _LEARNING_TILE = 128  # where gradients are wanted: what FlexAttention's backward kernels take
 _DENSE_ROWS = 4096  # tokens whose dense mask is made at a time: its memory grows with the length, not with the square
+_BRANCH = 128  # tokens; smaller branches of a layout are computed together by dense attention
 _FAR = np.iinfo(np.int32).max
 
 
@@ -256,11 +257,16 @@ def pack(
         return stops[np.array(chosen, dtype=np.int64) + base] - 1
 
     runs = [(int(begins[b]), int(stops[e - 1])) for b, e in pairwise(bases) if e > b]
+    if joined:
+        spans = [span for run in runs for span in _rows(*run)]
+    else:
+        tree = list(zip(begins.tolist(), stops.tolist(), last_blocks.tolist(), strict=True))
+        spans = [span for b, e in pairwise(bases.tolist()) for span in _branches(tree, b, e)]
     packed = Pack(
         input_ids=moved(ids, device)[None],
         position_ids=moved(positions, device)[None],
         mask=Mask(moved(until, device), torch.arange(size, dtype=torch.int32, device=device), paths),
-        spans=tuple(_rows([*runs, (used, size)])),
+        spans=(*spans, *_rows(used, size)),
         ends=tuple(moved(last_tokens(b, each.ends), device) for each, b in zip(layouts, bases, strict=False)),
         verdicts=tuple(moved(last_tokens(b, each.verdicts), device) for each, b in zip(layouts, bases, strict=False)),
         firsts=tuple(tuple(begins[b:e].tolist()) for b, e in pairwise(bases)),
@@ -320,7 +326,7 @@ def ask(
             rows = slice(int(own[0, 0]), int(own[-1, -1]) + 1)
             spans.append(Span(rows, (runs[number], slice(num_memory + rows.start, num_memory + rows.stop))))
         done += len(pairs)
-    spans += _rows([(used, size)], before=num_memory)
+    spans += _rows(used, size, before=num_memory)
     first, second = (moved(path, device) for path in paths)
     seen_until = [part.until + int(offset) for part, offset in zip(kept, offsets, strict=False)]
     seen_until.append(torch.zeros(num_memory - int(offsets[-1]), dtype=torch.int32, device=device))  # by nobody
@@ -470,12 +476,43 @@ def _taken(tensor: torch.Tensor, runs: Sequence[slice]) -> torch.Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
-def _rows(runs: Sequence[tuple[int, int]], *, before: int = 0) -> Iterator[Span]:
-    """Runs of tokens that see themselves, in pieces of a bounded mask; `before` keys stand before the first token."""
-    for start, stop in runs:
-        for first in range(start, stop, _DENSE_ROWS):
-            last = min(stop, first + _DENSE_ROWS)
-            yield Span(slice(first, last), (slice(before + start, before + last),))
+def _branches(
+    tree: Sequence[tuple[int, int, int]], first: int, stop: int, path: tuple[slice, ...] = ()
+) -> Iterator[Span]:
+    """Queries of sibling subtrees with the keys that they may see: their common path and one another's.
+
+    A block of the `tree` is its first token, the one past its last, and the last block of its subtree; the siblings'
+    subtrees are the blocks from `first` to `stop`. A large subtree is split at its root, small ones stay together.
+    """
+    held: int | None = None  # where small subtrees begin that are not yielded yet
+    end = 0
+    while first < stop:
+        begin, own_end, last = tree[first]
+        end = tree[last][1]
+        if held is not None and end - held > _BRANCH:
+            yield from _rows(held, begin, path)
+            held = None
+        if end - begin > _BRANCH:
+            yield from _rows(begin, own_end, path)
+            yield from _branches(tree, first + 1, last + 1, _with(path, slice(begin, own_end)))
+        elif held is None:
+            held = begin
+        first = last + 1
+    if held is not None:
+        yield from _rows(held, end, path)
+
+
+def _rows(start: int, stop: int, path: tuple[slice, ...] = (), *, before: int = 0) -> Iterator[Span]:
+    """Tokens that see a path and themselves, in pieces of a bounded mask; `before` keys stand before the first."""
+    for first in range(start, stop, _DENSE_ROWS):
+        last = min(stop, first + _DENSE_ROWS)
+        yield Span(slice(first, last), _with(path, slice(before + start, before + last)))
+
+
+def _with(path: tuple[slice, ...], run: slice) -> tuple[slice, ...]:
+    if path and path[-1].stop == run.start:
+        return (*path[:-1], slice(path[-1].start, run.stop))
+    return (*path, run)
 
 
 def moved(values: np.ndarray, device: torch.device | str) -> torch.Tensor:

@@ -257,6 +257,34 @@ def test_questions_within_a_step_are_answered_as_side_by_side(model, encoder: Pr
     assert len(logits[0].unique(dim=0)) == len(at)  # a verdict in another's place would be seen
 
 
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=40).map(tuple), min_size=1, max_size=30))
+def test_dense_attention_gives_each_branch_all_that_it_may_see(sequences) -> None:
+    packed = block_mask.pack([layouts.tree(sequences), layouts.tree(sequences[:2])], num_tokens=1300)
+    query, key = torch.meshgrid(torch.arange(packed.num_tokens), torch.arange(packed.num_tokens), indexing="ij")
+    allowed = packed.mask.rule(0, 0, query, key)
+    begin = 0
+    for span in packed.spans:
+        assert span.queries.start == begin < span.queries.stop
+        begin = span.queries.stop
+        given_keys = torch.zeros(packed.num_tokens, dtype=torch.bool)
+        for run in span.keys:
+            assert not given_keys[run].any()
+            given_keys[run] = True
+        assert not allowed[span.queries, ~given_keys].any()
+    assert begin == packed.num_tokens
+
+
+def test_dense_attention_leaves_out_what_branches_do_not_see(encoder: PromptEncoder) -> None:
+    body = "    a += 1\n" * 40
+    long = [f"def f(a):\n{body}    return a {sign} {n}" for sign in "+-" for n in range(3)]
+    layout = layouts.joint(encoder, PROBLEMS[0], long, [(a, b) for a in range(6) for b in range(6) if a != b])
+    spans = block_mask.pack([layout]).spans
+    size = sum(
+        (span.queries.stop - span.queries.start) * sum(run.stop - run.start for run in span.keys) for span in spans
+    )
+    assert size < layout.num_tokens**2 / 3
+
+
 def test_shared_beginnings_are_written_once(encoder: PromptEncoder) -> None:
     layout = layouts.pointwise(encoder, PROBLEMS[0], [*PROGRAMS, PROGRAMS[0]])
     asked = [encoder.encode(prompts.pointwise(PROBLEMS[0], program)).tokens for program in PROGRAMS]

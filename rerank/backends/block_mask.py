@@ -145,7 +145,7 @@ class Pack:
     input_ids: torch.Tensor  # (1, tokens) int64
     position_ids: torch.Tensor  # (1, tokens) int64
     mask: Mask
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...]  # for dense attention only
     ends: tuple[torch.Tensor, ...]  # (prompts,) of each layout: the tokens where its prompts are answered
     verdicts: tuple[torch.Tensor, ...]  # (ordered pairs,) of each layout
     firsts: tuple[tuple[int, ...], ...]  # of each layout: the first token of each block
@@ -221,14 +221,14 @@ def pack(
     blocks = [block for layout in layouts for block in layout.blocks]
     bases = np.cumsum([0, *(len(layout.blocks) for layout in layouts)])  # each layout's first block
     lengths = np.fromiter((len(block.tokens) for block in blocks), np.int64, len(blocks))
-    each = np.fromiter((layout.num_tokens for layout in layouts), np.int64, len(layouts))
-    padding = -each % step  # behind each layout
+    totals = np.fromiter((layout.num_tokens for layout in layouts), np.int64, len(layouts))
+    padding = -totals % step  # behind each layout
     gaps = np.cumsum(padding) - padding  # before it, altogether
     stops = np.cumsum(lengths) + np.repeat(gaps, np.diff(bases))  # one past each block's last token
     begins = stops - lengths
-    used = int((each + padding).sum())
+    used = int((totals + padding).sum())
     size = max(used, num_tokens or 0)
-    at = np.arange(each.sum()) + np.repeat(gaps, each)  # where the layouts' tokens stand
+    at = np.arange(totals.sum()) + np.repeat(gaps, totals)  # where the layouts' tokens stand
     ids, positions = np.zeros((2, size), np.int64)
     ids[at] = np.fromiter(chain.from_iterable(block.tokens for block in blocks), np.int64, len(at))
     first_positions = np.fromiter((block.start for block in blocks), np.int64, len(blocks))
@@ -257,16 +257,17 @@ def pack(
         return stops[np.array(chosen, dtype=np.int64) + base] - 1
 
     runs = [(int(begins[b]), int(stops[e - 1])) for b, e in pairwise(bases) if e > b]
-    if joined:
-        spans = [span for run in runs for span in _rows(*run)]
-    else:
+    spans: list[Span] = []
+    if attention == "dense":
         tree = list(zip(begins.tolist(), stops.tolist(), last_blocks.tolist(), strict=True))
-        spans = [span for b, e in pairwise(bases.tolist()) for span in _branches(tree, b, e)]
+        for b, e in pairwise(bases.tolist()):
+            spans += _rows(tree[b][0], tree[e - 1][1]) if joined and e > b else _branches(tree, b, e)
+        spans += _rows(used, size)
     packed = Pack(
         input_ids=moved(ids, device)[None],
         position_ids=moved(positions, device)[None],
         mask=Mask(moved(until, device), torch.arange(size, dtype=torch.int32, device=device), paths),
-        spans=(*spans, *_rows(used, size)),
+        spans=tuple(spans),
         ends=tuple(moved(last_tokens(b, each.ends), device) for each, b in zip(layouts, bases, strict=False)),
         verdicts=tuple(moved(last_tokens(b, each.verdicts), device) for each, b in zip(layouts, bases, strict=False)),
         firsts=tuple(tuple(begins[b:e].tolist()) for b, e in pairwise(bases)),
@@ -351,6 +352,12 @@ def question_tokens(num_questions: int, length: int, step: int) -> int:
     """The room that `ask` takes for questions."""
     group, width = _questions_together(length, step)
     return -(-num_questions // group) * width
+
+
+def num_questions(room: int, length: int, step: int) -> int:
+    """How many questions `ask` puts into that many tokens."""
+    group, width = _questions_together(length, step)
+    return room // width * group
 
 
 def _questions_together(length: int, step: int) -> tuple[int, int]:

@@ -64,13 +64,12 @@ class _Graph:
     """A captured pass with tensors of its own, which each pack is copied into."""
 
     def __init__(self, model: Any, packed: Pack):
-        first, second = packed.mask.paths or (None, None)
-        paths = None if first is None or second is None else (first.clone(), second.clone())
+        paths = packed.mask.paths
         self._pack = replace(
             packed,
             input_ids=packed.input_ids.clone(),
             position_ids=packed.position_ids.clone(),
-            mask=Mask(packed.mask.until.clone(), packed.mask.own.clone(), paths),
+            mask=Mask(packed.mask.until.clone(), packed.mask.own, paths and (paths[0].clone(), paths[1].clone())),
             kept=packed.kept and Kept(packed.mask.until, (), (), ()),
             memory=packed.memory and _Room.like(packed.memory, packed.num_tokens),
             _masks={},

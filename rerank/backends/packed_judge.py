@@ -16,7 +16,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -322,17 +321,17 @@ class PackedJudge:
         coming = []
         num_kept = sum(len(part.until) for part in kept)
         is_flex = self._attention == "flex"
-        room = partial(block_mask.question_tokens, length=len(question), step=self._question_step)
-        most = self._max_tokens // room(1) * (self._question_step // len(question) or 1)
-        for taken in _take(asked, max(1, most)):
+        length, step = len(question), self._question_step
+        for taken in _take(asked, max(1, block_mask.num_questions(self._max_tokens, length, step))):
+            num_asked = sum(slice_.stop - slice_.start for _, slice_ in taken)
             packed = block_mask.ask(
                 kept,
                 [(asked[at][0], asked[at][1][slice_]) for at, slice_ in taken],
                 question=question,
                 attention=self._attention,
-                num_tokens=self._padded(room(sum(slice_.stop - slice_.start for _, slice_ in taken))),
+                num_tokens=self._padded(block_mask.question_tokens(num_asked, length, step)),
                 num_kept=_stepped(num_kept, _PACKS_ASKED * self._max_tokens) if is_flex else None,
-                step=self._question_step,
+                step=step,
             )
             [ends] = packed.verdicts
             values = _Coming(self._log_odds(self._run(packed, ends), [ids]))

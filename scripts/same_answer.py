@@ -98,6 +98,7 @@ def main(
     length: Annotated[list[int] | None, typer.Option(help="Tokens of a pass; may be given again.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many problems.")] = None,
 ) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     document: dict[str, Any] = {"autorater": autorater, "device": device, "versions": versions, "rows": {}}

@@ -95,7 +95,7 @@ def test_slices_of_a_run(tmp_path: Path, tiny_model: Path) -> None:
 
 
 def test_same_answer_counts_differences_and_finds_none_here(tiny_model, tmp_path: Path, monkeypatch) -> None:
-    out = tmp_path / "same.json"
+    out = tmp_path / "new" / "same.json"
     done = call("same_answer.py", "--autorater", tiny_model, "--limit", 3, "--length", 512, "--out", out)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())["rows"]

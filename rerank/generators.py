@@ -10,9 +10,10 @@ A problem's candidates are written together, so a killed run repeats at most the
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rerank.backends import GenerationRequest, LikelihoodSource, Sample, SampleSource, Sampling
-from rerank.candidates import to_row
-from rerank.programs import STOP_WORDS, extract, program_key
+from rerank.backends.interface import GenerationRequest, LikelihoodSource, Sample, SampleSource, Sampling
+from rerank.candidates.extraction import STOP_WORDS, extract
+from rerank.candidates.files import to_row
+from rerank.candidates.programs import program_key
 from rerank.records import Candidate, PublicProblem
 from rerank.store import Journal
 

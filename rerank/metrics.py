@@ -173,3 +173,29 @@ def _draws(num_rows: int, seed: int, num_resamples: int) -> np.ndarray:
 def _estimate(value: float, samples: np.ndarray) -> Estimate:
     low, high = np.percentile(samples, [2.5, 97.5])
     return Estimate(float(value), float(low), float(high))
+
+
+NUM_RESAMPLES = 2_000
+
+
+def share(values: Sequence[float], groups: Sequence[str], *, seed: int = 0) -> Estimate | None:
+    """The mean of one value a case, with its interval."""
+    if not values:
+        return None
+    column = np.asarray(values, dtype=float)
+    weights = _resampled(groups, NUM_RESAMPLES, seed)  # (resamples, cases)
+    return estimate(float(column.mean()), (weights @ column) / weights.sum(axis=1))
+
+
+def _resampled(groups: Sequence[str], num_resamples: int, seed: int) -> np.ndarray:
+    """How often each case is drawn when whole groups are drawn: (resamples, cases)."""
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    shares = np.full(len(names), 1 / len(names))
+    counts = np.random.default_rng(seed).multinomial(len(names), shares, size=num_resamples).astype(np.float32)
+    return np.asarray(counts[:, place])
+
+
+def estimate(value: float, samples: np.ndarray) -> Estimate:
+    """A figure with the 95% interval of its resamples."""
+    low, high = np.nanpercentile(samples, [2.5, 97.5])
+    return Estimate(float(value), float(low), float(high))

@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sandbox.isolation import isolation_report as isolation_report
     from sandbox.outcome import Job as Job
     from sandbox.outcome import Limits as Limits
     from sandbox.outcome import Outcome as Outcome
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
     from sandbox.pool import Pool as Pool
     from sandbox.pool import check as check
     from sandbox.pool import run as run
-    from sandbox.report import isolation_report as isolation_report
 
 _HOMES = {
     "outcome": ("Job", "Limits", "Outcome", "SandboxError", "SandboxUnavailable"),
     "pool": ("EXECUTORS", "Executor", "Pool", "check", "run"),
-    "report": ("isolation_report",),
+    "isolation": ("isolation_report",),
 }
 __all__ = [name for names in _HOMES.values() for name in names]
 

@@ -15,9 +15,9 @@ import json
 import sys
 from pathlib import Path
 
+from sandbox.isolation import isolation_report
 from sandbox.outcome import MIB, Job, Limits, Outcome, SandboxError
 from sandbox.pool import DEFAULT_PACKAGES, ISOLATIONS, Pool
-from sandbox.report import isolation_report
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 from sandbox.outcome import Job, Limits, Mode, Outcome, SandboxError, SandboxUnavailable
-from sandbox.runner import start_python
+from sandbox.processes import start_python
 from sandbox.wire import Channel, ProtocolError
 
 DEFAULT_PACKAGES = ("numpy",)

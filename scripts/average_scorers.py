@@ -27,7 +27,7 @@ def main(
     ),
     rank: Annotated[int, typer.Option(min=1, help="Rank of the new adapter.")] = 14,
 ) -> None:
-    from rerank.training.averaging import average, calibrate
+    from rerank.training.scorer.averaging import average, calibrate
 
     lost = average(scorers, out, rank=rank)
     print(f"{len(scorers)} scorers in rank {rank}, {100 * lost:.1f}% of the squared norm lost", file=sys.stderr)

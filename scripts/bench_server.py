@@ -35,7 +35,7 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
-from rerank.run import processor_name
+from rerank.host import processor_name
 
 NUM_SAMPLES = 8
 CHAT, STREAM, RERANK = "chat", "chat streamed", "rerank"

@@ -35,13 +35,15 @@ import torch
 import transformers
 import typer
 
-from rerank import prompts, shipped, weights
-from rerank.backends import Contest, EngineOptions, Usage, open_engine
+from rerank import prompts
 from rerank.backends.encoding import PromptEncoder
-from rerank.candidates import by_problem, read_candidates
+from rerank.backends.engines import open_engine
+from rerank.backends.interface import Contest, EngineOptions, Usage
+from rerank.candidates.files import by_problem, read_candidates
+from rerank.candidates.programs import normal_form
 from rerank.errors import SettingError, one_line
-from rerank.problems import load_problems
-from rerank.programs import normal_form
+from rerank.models import shipped, weights
+from rerank.problems.benchmarks import load_problems
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 

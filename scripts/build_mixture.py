@@ -22,9 +22,9 @@ import typer
 
 from rerank.errors import MissingError, SettingError, one_line
 from rerank.store import write_rows
-from rerank.training import mixture as mixtures
-from rerank.training.mixture import Weighting
-from rerank.training.registry import TASKS
+from rerank.training.mixture import build as mixtures
+from rerank.training.mixture.build import Weighting
+from rerank.training.mixture.tasks import TASKS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from typer.models import ArgumentInfo, CommandInfo
 
-from rerank.cli import app
+from rerank.cli.app import app
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 WORDS = {str: "TEXT", int: "NUMBER", float: "NUMBER", Path: "PATH"}

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from rerank.bench import comparison
-from rerank.bench.measure import gather
 from rerank.errors import SettingError, one_line
+from rerank.judge_bench import comparison
+from rerank.judge_bench.measure import gather
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -22,7 +22,7 @@ from rerank import metrics
 from rerank.errors import InputError, one_line
 from rerank.metrics import Estimate
 from rerank.store import read_rows
-from rerank.training.evaluate import ScoredProblem, calibration_error, pair_accuracy, pick_rate
+from rerank.training.scorer.evaluate import ScoredProblem, calibration_error, pair_accuracy, pick_rate
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -27,21 +27,21 @@ from typing import Annotated
 import typer
 
 import sandbox
-from rerank import posterior
-from rerank.candidates import read_candidates
+from rerank.candidates.files import read_candidates
+from rerank.candidates.programs import program_key
 from rerank.errors import InputError, one_line
-from rerank.evidence import examples, fitting, gathering
-from rerank.evidence.fitting import Figures, Instance, cross_validate, subsets
+from rerank.evidence import examples, gathering
 from rerank.evidence.gathering import Gathered
 from rerank.evidence.likelihoods import Read, from_rows
-from rerank.evidence.writers import read_answers
-from rerank.problems import load_problems
-from rerank.programs import program_key
+from rerank.evidence.record import Evidence
+from rerank.evidence.test_writers import read_answers
+from rerank.problems.benchmarks import load_problems
 from rerank.records import Comparison
-from rerank.run import KEYS
-from rerank.selection import Evidence
+from rerank.runs.folder import KEYS
+from rerank.selection import fitting, posterior
+from rerank.selection.fitting import Figures, Instance, cross_validate, subsets
 from rerank.store import Journal, file_hash, read_rows
-from rerank.training.labels import Label, read_labels
+from rerank.training.labels.rows import Label, read_labels
 
 _MOST = 0.5  # of one generator's programs: below it what was judged of them is left out
 

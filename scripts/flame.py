@@ -13,7 +13,6 @@ sets are HelpSteer, PRM800K, CommitPack and HH-RLHF harmlessness with --rm-hub, 
 """
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from typing import Annotated
 import typer
 
 from rerank.errors import SettingError, one_line
+from rerank.training.recipes import steps
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -46,12 +46,13 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the mixtures and the trainings.")] = 0,
 ) -> None:
     options = dict(locals())
-    from rerank import weights
-    from rerank.training import flame, mixture
-    from rerank.training.presets import preset as named
+    from rerank.models import weights
+    from rerank.training.mixture import build
+    from rerank.training.recipes import flame
+    from rerank.training.scorer.presets import preset as named
 
     tasks = rm_task or (flame.RM_TASKS if rm_hub else flame.RM_STAND_INS)
-    unknown = [task for task in tasks if task not in mixture.TASKS]
+    unknown = [task for task in tasks if task not in build.TASKS]
     if unknown:
         raise SettingError(f"--rm-task {unknown[0]}: not in the registry; scripts/build_mixture.py --list shows it")
     changes = {"num_steps": num_steps, "time_budget_s": time_budget, "pack_tokens": pack_tokens, "rank": rank}
@@ -65,29 +66,25 @@ def main(
         learning_rate=rm_learning_rate or settings.learning_rate,
     )
     files = [*options.pop("judgments"), *(options.pop("labels") or [])]
-    flame.settle(out, "flame", options, files, free=["time_budget"])
+    steps.settle(out, "flame", options, files, free=["time_budget"])
     everything, equal = out / "mixture.jsonl.gz", out / "rm_mixture.jsonl.gz"
     if not everything.exists():
-        gathered = mixture.gather(judgments, labels or [], hub or [], seed=seed)
-        _say(f"{flame.write_mixture(gathered, everything):,} rows of the mixture")
+        gathered = build.gather(judgments, labels or [], hub or [], seed=seed)
+        steps.say(f"{steps.write_mixture(gathered, everything):,} rows of the mixture")
     if not equal.exists():
-        from_hub = [task for task in tasks if mixture.TASKS[task].origin == "hub"]
-        gathered = mixture.gather(judgments, labels or [], from_hub, tasks=tasks, seed=seed)
-        size = flame.write_mixture(gathered, equal, "equal")
+        from_hub = [task for task in tasks if build.TASKS[task].origin == "hub"]
+        gathered = build.gather(judgments, labels or [], from_hub, tasks=tasks, seed=seed)
+        size = steps.write_mixture(gathered, equal, "equal")
         if not size:
             raise SettingError(f"none of {', '.join(tasks)} is in --judgments: give their files, or --rm-hub")
-        _say(f"{size:,} rows of FLAMe-RM's mixture")
+        steps.say(f"{size:,} rows of FLAMe-RM's mixture")
     is_folder = Path(base).is_dir()
-    given = {"base_name": Path(base).name if is_folder else base, "report": _say}
+    given = {"base_name": Path(base).name if is_folder else base, "report": steps.say}
     folder = Path(base) if is_folder else weights.resolve(base).folder
     # Labelled programs are in the mixture; given again, they would be trained on twice and measured by their dev part.
-    first = flame.trained(folder, [], out / "flame", settings, mixture=[everything], **given)
-    second = flame.trained(folder, [], out / "rm", rm_settings, mixture=[equal], start=first, **given)
+    first = steps.trained(folder, [], out / "flame", settings, mixture=[everything], **given)
+    second = steps.trained(folder, [], out / "rm", rm_settings, mixture=[equal], start=first, **given)
     print(json.dumps({"flame": str(first), "flame_rm": str(second)}, indent=2))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from rerank.candidates.programs import program_key
 from rerank.errors import InputError, SettingError, one_line
-from rerank.programs import program_key
 from rerank.store import Journal
-from rerank.training.labels import Label, by_problem, read_labels
+from rerank.training.labels.rows import Label, by_problem, read_labels
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Pair = tuple[str, str]
@@ -42,11 +42,11 @@ def main(
     backend: Annotated[str, typer.Option(help="auto, transformers or vllm.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the pairs drawn.")] = 0,
 ) -> None:
-    from rerank import scorers
-    from rerank.autoraters import open_autorater
     from rerank.autoraters.played import in_both_orders
-    from rerank.run import KEYS
-    from rerank.settings import ScoreSettings
+    from rerank.models import scorer_card
+    from rerank.runs.folder import KEYS
+    from rerank.runs.judging import open_autorater
+    from rerank.runs.settings import ScoreSettings
 
     if mode not in ("encoded-once", "pairwise"):
         raise SettingError(f"--mode {mode}: not one of encoded-once, pairwise")
@@ -67,7 +67,7 @@ def main(
         if not todo:
             return
         settings = ScoreSettings(autorater, mode, backend=backend)
-        engine, rater = open_autorater(settings, scorers.read_card(autorater), None)
+        engine, rater = open_autorater(settings, scorer_card.read_card(autorater), None)
         tasks = ((problem, programs, lambda _, chosen=chosen: chosen) for problem, programs, chosen in todo)
         try:
             for played in tqdm(rater.play_many(tasks), "judge", len(todo), disable=None):

@@ -22,13 +22,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rerank import programs, store
-from rerank.candidates import to_row
+from rerank import store
+from rerank.candidates import extraction, programs
+from rerank.candidates.files import to_row
 from rerank.errors import one_line
-from rerank.problems import load_problems
+from rerank.host import processor_name
+from rerank.models.shipped import CANDIDATES, shipped
+from rerank.problems.benchmarks import load_problems
 from rerank.records import Candidate
-from rerank.run import KEYS, processor_name
-from rerank.shipped import CANDIDATES, shipped
+from rerank.runs.folder import KEYS
 
 # Measured with Qwen2.5-Coder-0.5B; another model's rates go in by the options of the same name.
 SAMPLED_TOKENS_PER_GPU_S = 13_500.0  # results/LOG.md, vLLM on an H200
@@ -45,7 +47,7 @@ def measure_reading(rows: list[dict[str, Any]]) -> dict[str, float]:
     began = time.process_time()
     num_bytes = 0
     for row in tqdm(rows, "read", disable=None):
-        found = programs.extract(problems[row["task_id"]], row["raw"])
+        found = extraction.extract(problems[row["task_id"]], row["raw"])
         key = programs.program_key(found.program)
         candidate = Candidate(row["task_id"], row["index"], row["raw"], found.program, key, found.cuts)
         num_bytes += len(store.encode_row(to_row(candidate)).encode())

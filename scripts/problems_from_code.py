@@ -20,7 +20,7 @@ from tqdm import tqdm
 import sandbox
 from rerank.errors import InputError, SettingError, one_line
 from rerank.store import write_rows
-from rerank.training import code_problems
+from rerank.training.problems import code_problems
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -20,10 +20,12 @@ import torch
 import transformers
 import typer
 
-from rerank import load_problems, prompts, shipped
-from rerank.backends import Contest, ContestLogOdds, EngineOptions, open_engine
-from rerank.candidates import by_problem, read_candidates
+from rerank import load_problems, prompts
+from rerank.backends.engines import open_engine
+from rerank.backends.interface import Contest, ContestLogOdds, EngineOptions
+from rerank.candidates.files import by_problem, read_candidates
 from rerank.errors import one_line
+from rerank.models import shipped
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 Found = dict[int, ContestLogOdds]  # by the problem's place

@@ -20,7 +20,7 @@ Three steps, so that the sampling can happen on another host; every step goes on
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -29,16 +29,15 @@ import typer
 from tqdm import tqdm
 
 import sandbox
-from rerank.candidates import read_candidates, read_samples
 from rerank.errors import one_line
-from rerank.problems import load_problems
-from rerank.store import Journal, Row, read_rows, write_rows
-from rerank.training import labelling, sampling
-from rerank.training.decontaminate import Benchmark, humaneval_texts
-from rerank.training.files import data_files
-from rerank.training.labelling import Trial
-from rerank.training.labels import Label, by_problem, difficulty, write_labels
-from rerank.training.training_problems import choose, table, upstream_test_texts
+from rerank.problems.benchmarks import load_problems
+from rerank.store import Journal, read_rows, write_rows
+from rerank.training.labels import labelling, sampling
+from rerank.training.labels.labelling import _read_trials, _Runner
+from rerank.training.labels.rows import Label, by_problem, difficulty, write_labels
+from rerank.training.mixture.files import data_files
+from rerank.training.problems.decontaminate import Benchmark, humaneval_texts
+from rerank.training.problems.training_problems import choose, table, upstream_test_texts
 
 app = typer.Typer(
     help=__doc__, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
@@ -85,7 +84,8 @@ def sample(
     Example: sample_and_label.py sample --problems problems.jsonl.gz --generator qwen2.5-coder-0.5b-instruct
     --temperature 0.6 --temperature 1.0 --out samples.jsonl
     """
-    from rerank.backends import EngineOptions, Sampling, open_engine
+    from rerank.backends.engines import open_engine
+    from rerank.backends.interface import EngineOptions, Sampling
 
     asked = [problem.public for problem in load_problems(problems)[:limit]]
     engine = open_engine(backend, generator, EngineOptions(purpose="generate", weights=weights))
@@ -182,42 +182,6 @@ def label(
     write_labels(out, labels)
     _print_counts(labels, dropped)
     print(f"{len(labels):,} labelled programs: {out}", file=sys.stderr)
-
-
-class _Runner:
-    """Runs trials that the journal does not know yet, each against its problem's test."""
-
-    def __init__(self, by_id: dict[str, Row], pool: sandbox.Pool, journal: Journal, timeout_s: float):
-        self.limits: dict[str, float] = {}  # CPU seconds by task_id; the timeout where not known
-        self._by_id = by_id
-        self._pool = pool
-        self._journal = journal
-        self._timeout_s = timeout_s
-
-    def run(self, trials: Sequence[Trial], what: str) -> list[tuple[Trial, Row]]:
-        new = [trial for trial in trials if trial.key not in self._journal]
-        jobs = (self._job(trial) for trial in new)
-        progress = tqdm(total=len(trials), initial=len(trials) - len(new), desc=what, unit="program", disable=None)
-        for trial, outcome in zip(new, self._pool.map(jobs), strict=True):
-            row = {"key": trial.key, "status": outcome.status, "reason": outcome.reason, "cpu_s": outcome.cpu_s}
-            self._journal.append([row])
-            progress.update()
-        progress.close()
-        return [(trial, self._journal[trial.key]) for trial in trials]
-
-    def _job(self, trial: Trial) -> sandbox.Job:
-        problem = self._by_id[trial.task_id]
-        limits = sandbox.Limits(timeout_s=self.limits.get(trial.task_id, self._timeout_s))
-        # In one process with its test: many tests build on the program's own classes, which do not cross to another.
-        # A program that cheats could fool it, but nothing here is rewarded for cheating.
-        return sandbox.Job(trial.program, problem["test"], problem["entry_point"], limits=limits, mode="in-process")
-
-
-def _read_trials(paths: Iterable[Path], problems: Path, origin: labelling.Origin) -> Iterator[Trial]:
-    known = load_problems(problems)
-    for path in paths:
-        heats = [sample.row.get("temperature") for sample in read_samples(path, known)]
-        yield from labelling.sampled_trials(read_candidates(path, known, allow_missing=True), heats, origin=origin)
 
 
 def _print_counts(labels: Sequence[Label], dropped: Counter[str]) -> None:

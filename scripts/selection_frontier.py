@@ -16,10 +16,11 @@ from typing import Annotated, Any
 
 import typer
 
-from rerank import metrics, posterior
+from rerank import metrics
 from rerank.errors import SettingError, one_line
-from rerank.evidence.frontier import Point, by_judgments, by_samples
-from rerank.replay import Passed, open_run
+from rerank.reports.frontier import Point, by_judgments, by_samples
+from rerank.runs.finished import Passed, open_run
+from rerank.selection import posterior
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -14,21 +14,16 @@ program. Small seed models write many bare verdicts: see --min-words.
 HumanEval is for later: `rerank run --mode reasoning --autorater BASE+OUT/seed0/round3/train/scorer`.
 """
 
-import gc
 import json
-import multiprocessing
-import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from rerank.errors import InputError, SettingError, one_line
-from rerank.store import read_rows, write_rows
-from rerank.training import self_taught
-from rerank.training.self_taught import JudgeWork, ProgramPair, Round
+from rerank.errors import InputError, one_line
+from rerank.training.recipes import self_taught, steps
+from rerank.training.recipes.self_taught import JudgeWork, _run, _unverified
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -75,11 +70,10 @@ def main(
     ] = "auto",
     seed: Annotated[list[int] | None, typer.Option(help="A whole run each; repeatable. 0")] = None,
 ) -> None:
-    from rerank import weights
-    from rerank.backends import Sampling
-    from rerank.training import flame
-    from rerank.training.labels import read_labels
-    from rerank.training.presets import preset as named
+    from rerank.backends.interface import Sampling
+    from rerank.models import weights
+    from rerank.training.labels.rows import read_labels
+    from rerank.training.scorer.presets import preset as named
 
     options = dict(locals())
     settings = named(
@@ -95,7 +89,7 @@ def main(
     free = ["backend", "seed", *([] if dpo else ["rounds"])]  # the round of preferences follows a known last one
     if not any(out.glob("seed*/round1/train")):
         free += ["num_samples", "num_pairs", "min_words"]  # nothing is learnt yet: more judgments join those there
-    flame.settle(out, "self_taught", options, [path for path in files if path], free=free)
+    steps.settle(out, "self_taught", options, [path for path in files if path], free=free)
     rows = read_labels(labels)
     unverified = _unverified(problems, samples, modified)
     is_folder = Path(base).is_dir()
@@ -128,87 +122,6 @@ def main(
     made_rounds = json.loads((out / "rounds.json").read_text(encoding="utf-8"))
     self_taught.plot({"verified" if not unverified else "not verified": made_rounds}, out / "rounds.png")
     print(self_taught.table(made_rounds), end="")
-
-
-def _run(first: JudgeWork, settings: Any, folder: Path, base_name: str, rounds: int, dpo: bool, min_words: int) -> Any:
-    """One seed's rounds, each yielded when its judge has been measured."""
-    from rerank.training import flame
-
-    seed, here = settings.seed, first.folder.parent
-    model, sampled, kept, right = first.model, 0, 0, None
-    scorer: Path | None = None
-    last = rounds + dpo
-    for number in range(last + 1):
-        work = replace(first, model=model, folder=here / f"round{number}", pairs=first.pairs if number < last else ())
-        if not work.is_done():
-            _judge(work)
-        judgments, dev, picked = work.journals()
-        agreed = self_taught.agreement(first.dev_pairs, dev.rows.values(), seed=seed)
-        made = Round(number, seed, agreed, self_taught.picks(list(picked.rows.values())), sampled, right, kept)
-        for journal in (judgments, dev, picked):
-            journal.close()
-        yield made
-        if number == last:
-            return
-        rows = list(judgments.rows.values())
-        sampled, right = len(rows), sum(row["is_right"] for row in rows) / len(rows)
-        is_last_of_dpo = dpo and number == last - 1
-        if is_last_of_dpo:
-            learnt = self_taught.preferences(first.pairs, rows, seed=seed)
-        else:
-            learnt = self_taught.kept(first.pairs, rows, seed=seed, min_words=min_words)
-        kept = len(learnt)
-        if not learnt:
-            raise InputError(
-                f"none of {sampled:,} judgments can be learnt from: both [[A]] and [[B]] must be said rightly; give "
-                "more --n or --num-pairs, or less --min-words, and this run goes on; or a stronger --base",
-                path=work.folder / "judgments.jsonl",
-            )
-        target = here / f"round{number + 1}"
-        target.mkdir(parents=True, exist_ok=True)
-        write_rows(target / "learnt.jsonl", learnt)
-        scorer = flame.trained(
-            folder,
-            [],
-            target / "train",
-            settings,
-            mixture=[target / "learnt.jsonl"],
-            start=scorer if is_last_of_dpo else None,  # a preference round goes on from the last judge
-            base_name=base_name,
-            report=_say,
-        )
-        model = str(scorer) if settings.full else f"{first.model}+{scorer}"
-
-
-def _judge(work: JudgeWork) -> None:
-    """On a GPU in a process of its own: only its end gives back all the memory that vLLM has taken."""
-    import torch
-
-    if work.backend in ("auto", "vllm") and torch.cuda.is_available():
-        gc.collect()
-        torch.cuda.empty_cache()
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            pool.submit(self_taught.judge_round, work).result()
-    else:
-        self_taught.judge_round(work)
-
-
-def _unverified(problems: Path | None, samples: Path | None, modified: Path | None) -> list[ProgramPair]:
-    given = [problems, samples, modified]
-    if not any(given):
-        return []
-    if problems is None or samples is None or modified is None:
-        raise SettingError("unverified pairs need --problems, --samples and --modified, all three")
-    pairs = self_taught.unverified_pairs(
-        *([row for _, row in read_rows(path)] for path in (problems, samples, modified))
-    )
-    if not pairs:
-        raise InputError("no problem has a sample and an answer to a modified instruction", path=samples)
-    return pairs
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from rerank import metrics, selection, stages
-from rerank.candidates import by_problem
+from rerank import metrics
+from rerank.candidates.files import by_problem
 from rerank.errors import SettingError, one_line
-from rerank.problems import load_problems
-from rerank.run import RunFolder
-from rerank.selection import Evidence
+from rerank.evidence.record import Evidence
+from rerank.problems.benchmarks import load_problems
+from rerank.runs import journals
+from rerank.runs.folder import RunFolder
+from rerank.runs.outcomes import execute
+from rerank.selection import selectors
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -29,8 +32,8 @@ def main(
 ) -> None:
     folder = RunFolder(run)
     problems = load_problems(folder.settings("problems")["name"])[: folder.settings("problems")["limit"]]
-    candidates = stages.load_candidates(folder, problems)
-    passed = stages.execute(folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"]).base
+    candidates = journals.load_candidates(folder, problems)
+    passed = execute(folder, problems, candidates, timeout_s=folder.settings("execute")["timeout_s"]).base
     with folder.journal("scores") as journal:
         scores = {place: row["log_odds"] for place, row in journal.rows.items()}
     groups = by_problem(candidates)
@@ -46,7 +49,7 @@ def main(
             evidence = Evidence(
                 scores={each.key: scores.get((problem.task_id, each.key)) for each in group if each.key}
             )
-            best = selection.rank_pointwise(problem.public, group, evidence).best
+            best = selectors.rank_pointwise(problem.public, group, evidence).best
             outcomes = [passed[problem.task_id, each.index] for each in group]
             picks.append(float(passed[problem.task_id, best]))
             means.append(sum(outcomes) / len(outcomes))

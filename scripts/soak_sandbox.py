@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import sandbox
-from sandbox import sampling
+from sandbox import usage
 
 ATTACKS = Path(__file__).resolve().parents[1] / "tests" / "sandbox" / "attacks"
 LIMITS = sandbox.Limits(timeout_s=0.2, wall_s=10)
@@ -50,7 +50,7 @@ def jobs(count: int) -> Iterator[sandbox.Job]:
 
 
 def count_everything() -> dict[str, int]:
-    family = [os.getpid(), *sampling.descendants(os.getpid())]
+    family = [os.getpid(), *usage.descendants(os.getpid())]
     kilobytes = descriptors = 0
     for pid in family:
         with contextlib.suppress(OSError):  # a program that has ended since
@@ -84,7 +84,7 @@ def main() -> int:
             if outcome.passed != honest and len(wrong) < 20:
                 wrong.append(f"{number}: {outcome.status} {outcome.reason}")
             if number in (options.programs // 2, options.programs // 2 + step // 4):
-                workers = sampling.descendants(os.getpid())
+                workers = usage.descendants(os.getpid())
                 # First a runner, the eldest child; then the last fork server.
                 killed.append(workers[0] if not killed else workers[-1])
                 os.kill(killed[-1], signal.SIGKILL)

@@ -28,8 +28,6 @@ Dev alone is looked at. Rules and weights are options; their defaults are the pa
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,8 +39,9 @@ from tqdm import tqdm
 from rerank.errors import InputError, SettingError, one_line
 
 if TYPE_CHECKING:
-    from rerank.training.presets import TrainSettings
-    from rerank.training.tail_patch import PatchData
+    pass
+from rerank.training.recipes import steps
+from rerank.training.recipes.tail_patch import _weighted
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -90,10 +89,10 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
 ) -> None:
     options = dict(locals())
-    from rerank import weights as models
-    from rerank.claims import each_once
-    from rerank.training import flame, tail_patch
-    from rerank.training.presets import preset as named
+    from rerank.locks import each_once
+    from rerank.models import weights as models
+    from rerank.training.recipes import tail_patch
+    from rerank.training.scorer.presets import preset as named
 
     rules = tail_patch.Rules(
         significant=significant,
@@ -111,10 +110,10 @@ def main(
     settings = named(preset, **changes, batch_of="examples", seed=seed, keep="last")
     is_folder = Path(base).is_dir()
     folder = Path(base) if is_folder else models.resolve(base).folder
-    given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": _say}
+    given: dict[str, Any] = {"base_name": Path(base).name if is_folder else base, "report": steps.say}
     files = [options.pop("mixture"), *(options.pop("labels") or [])]
     rated = ["significant", "slight", "general_total", "threshold", "weak", "final_steps", "against", "no_train"]
-    flame.settle(out, "tail_patch", options, files, free=[*rated, "train", "worker", "cluster", "replicas"])
+    steps.settle(out, "tail_patch", options, files, free=[*rated, "train", "worker", "cluster", "replicas"])
     data = tail_patch.read_data(mixture, labels or [], max_dev=max_dev, max_dev_problems=max_dev_problems)
     final = replace(settings, num_steps=final_steps, num_evaluations=final_evaluations)
     weighted = partial(_weighted, out=out, mixture=mixture, data=data, settings=final, base=folder, given=given)
@@ -128,8 +127,8 @@ def main(
         first = replace(settings, num_steps=start_steps, num_evaluations=1)
         if share is not None and share[0] > 1 and not (checkpoint / "scorer.json").exists():
             raise InputError("not there yet: worker 1 trains it, or give --start", path=checkpoint)
-        train_start = partial(flame.trained, settings=first, mixture=[mixture], **given)
-        [checkpoint] = each_once(["start"], out, lambda name: train_start(folder, [], out / name), report=_say)
+        train_start = partial(steps.trained, settings=first, mixture=[mixture], **given)
+        [checkpoint] = each_once(["start"], out, lambda name: train_start(folder, [], out / name), report=steps.say)
     patched = replace(
         settings,
         num_steps=patch_steps,
@@ -164,7 +163,7 @@ def main(
         settings=patched,
         max_rows=max_rows,
     )
-    made = each_once(mine, out / "tasks", patch_here, wait=share is None, report=_say)
+    made = each_once(mine, out / "tasks", patch_here, wait=share is None, report=steps.say)
     bar = tqdm(made, desc="tail-patches", total=len(mine), unit="task", disable=None)
     effects = sorted(bar, key=lambda effect: effect.task)
     if share is not None:
@@ -187,37 +186,6 @@ def main(
     print(compared)
 
 
-def _weighted(
-    name: str,
-    weights: Mapping[str, float],
-    *,
-    out: Path,
-    mixture: Path,
-    data: PatchData,
-    settings: TrainSettings,
-    base: Path,
-    given: dict[str, Any],
-) -> Path:
-    """Train on the mixture with these weights; the folder of that training."""
-    from rerank.claims import each_once
-    from rerank.training import flame, tail_patch
-
-    def train(name: str) -> Path:
-        file, labels = out / f"{name}.jsonl.gz", out / name / "dev_labels.jsonl"
-        if not file.exists():
-            num_examples = (settings.num_steps or 0) * settings.batch_size
-            rows = tail_patch.reweighted(mixture, weights, num_examples=num_examples)
-            tail_patch.write_rows(file, [row for row in rows if row["split"] == "train"] + data.dev)
-        if data.dev_labels and not labels.exists():
-            labels.parent.mkdir(parents=True, exist_ok=True)
-            tail_patch.write_labels(labels, data.dev_labels)
-        flame.trained(base, [labels] if data.dev_labels else [], out / name, settings, mixture=[file], **given)
-        return out / name
-
-    [folder] = each_once([name], out, train, report=_say)
-    return folder
-
-
 def _part(worker: str | None) -> tuple[int, int] | None:
     if worker is None:
         return None
@@ -236,10 +204,6 @@ def _shares(given: list[str]) -> dict[str, float]:
         except ValueError:
             raise SettingError(f"--threshold {each}: write category=share, such as code=0.66") from None
     return shares
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

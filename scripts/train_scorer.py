@@ -9,7 +9,7 @@
     accelerate launch --num_processes 2 scripts/train_scorer.py --base DIR --labels A.jsonl --out runs/scorer
 
 The same command again goes on where a killed one stopped. The scorer is in OUT/scorer, its curves in OUT/curves.png.
-Settings not named here come from the preset; `rerank/training/presets.py` says what each is.
+Settings not named here come from the preset; `rerank/training/scorer/presets.py` says what each is.
 """
 
 import json
@@ -110,13 +110,13 @@ def _train(
     base_name: str | None,
     changes: dict[str, Any],
 ) -> None:
-    from rerank.training.presets import preset
-    from rerank.training.trainer import train
+    from rerank.training.scorer.presets import preset
+    from rerank.training.scorer.trainer import train
 
     settings = preset(preset_name, **changes)
     folder: str | Path = base
     if not Path(base).is_dir():
-        from rerank import weights
+        from rerank.models import weights
 
         folder, base_name = weights.resolve(base).folder, base_name or base
     result = train(

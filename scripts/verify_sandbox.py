@@ -32,7 +32,7 @@ from typing import Any
 from bench_sandbox import LIMIT_S, Programs, jobs_of, read_programs, run_human_eval
 
 import sandbox
-from sandbox import sampling
+from sandbox import usage
 
 
 def judge(programs: Programs, mode: str = "auto") -> list[sandbox.Outcome]:
@@ -108,7 +108,7 @@ def throttled() -> Iterator[None]:
 
     def signal_all(number: int) -> None:
         # Stopped from the leaves to the root, continued the other way: nobody watches what stands still.
-        pids = sampling.descendants(os.getpid())
+        pids = usage.descendants(os.getpid())
         for pid in reversed(pids) if number == signal.SIGSTOP else pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

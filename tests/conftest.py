@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rerank.backends import AnswerLogOdds, GenerationRequest, Sample, Sampling
+from rerank.backends.interface import AnswerLogOdds, GenerationRequest, Sample, Sampling
 from rerank.prompts import Prompt
 
 CHAT_TEMPLATE = (

@@ -1,8 +1,8 @@
 """Small judged runs, and their page, for the tests of the page."""
 
-from rerank.page import JudgedProblem, render
 from rerank.records import Candidate, Problem, Ranking
-from rerank.report import build_report
+from rerank.reports.page import JudgedProblem, render
+from rerank.reports.report import build_report
 from sandbox import Outcome
 
 HOSTILE = '</script><img src=x onerror="document.title=1">\n<!-- {{script}} ${1} \u2028 \udc80 & "quoted" \'single\''

@@ -11,10 +11,10 @@ from typing import Any
 
 import uvicorn
 
-from rerank.backends import EngineOptions
+from rerank.backends.interface import EngineOptions
+from rerank.runs.settings import ScoreSettings
 from rerank.server.app import Limits
 from rerank.server.service import ServeSettings, configure, listen, open_app
-from rerank.settings import ScoreSettings
 
 Reply = Callable[[str, dict[str, Any]], Any]  # path and body to an answer, or (status, answer), or raw bytes
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank.aggregation import AGGREGATES, borda, bradley_terry, margins, order_consistency, wins
 from rerank.records import Comparison
+from rerank.selection.aggregation import AGGREGATES, borda, bradley_terry, margins, order_consistency, wins
 
 KEYS = ("a", "b", "c", "d", "e")
 ALL = pytest.mark.parametrize("aggregate", AGGREGATES.values(), ids=AGGREGATES.keys())

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 import pytest
 
 from rerank.evidence.agreement import AGREEMENTS, codet, majority_vote, mbr_exec, srank
-from rerank.evidence.matrix import Trace, Trial, Tried, joined
+from rerank.evidence.record import Evidence
+from rerank.evidence.trials import Trace, Trial, Tried, joined
 from rerank.evidence.written_tests import Check
 from rerank.records import Candidate, PublicProblem
-from rerank.selection import NEED_TESTS, Evidence, select
+from rerank.selection.selectors import NEED_TESTS, select
 
 PROBLEM = PublicProblem("t", "def f(x):\n", "f")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rerank.autoraters import AUTORATERS
-from rerank.backends import Usage
+from rerank.backends.interface import Usage
 from rerank.records import Comparison, PublicProblem, Score
 
 PROBLEM = PublicProblem("t/0", 'def add(a, b):\n    """Sum."""\n', "add")
@@ -78,9 +78,9 @@ def test_many_problems_are_judged_as_they_are_read(fake_judge):
 
 @pytest.mark.parametrize("mode", ["pointwise", "pairwise"])
 def test_a_real_model_gives_the_same_verdicts_alone_and_among_others(mode, tiny_model):
-    from rerank import weights
-    from rerank.backends import EngineOptions
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
+    from rerank.backends.interface import EngineOptions
+    from rerank.models import weights
 
     engine = TransformersEngine(weights.resolve(str(tiny_model)), EngineOptions(dtype="float32"))
     autorater = AUTORATERS[mode](engine)

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from rerank import prompts, weights
-from rerank.backends import Contest, EngineOptions, GenerationRequest, Sampling, Usage, open_engine
+from rerank import prompts
 from rerank.backends.encoding import PromptEncoder
+from rerank.backends.engines import open_engine
+from rerank.backends.hf.sampling import _draw
+from rerank.backends.interface import Contest, EngineOptions, GenerationRequest, Sampling, Usage
 from rerank.backends.openai_http import OpenAIEngine
 from rerank.errors import MissingError, ModelError, SettingError
+from rerank.models import weights
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 
@@ -34,7 +37,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(scope="module")
 def engine(tiny_model):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     return TransformersEngine(weights.resolve(str(tiny_model)), FLOAT32)
 
@@ -49,7 +52,7 @@ def log_odds(engine, group):
 
 @pytest.fixture
 def tokenizer(tiny_model):
-    from rerank.backends.hf import load_tokenizer
+    from rerank.models.loading import load_tokenizer
 
     return load_tokenizer(weights.resolve(str(tiny_model)))
 
@@ -179,7 +182,7 @@ def test_tokens_computed_and_saved_add_up(engine):
 
 def starve(monkeypatch, error, *, max_tokens):
     """Make every pass of more than `max_tokens` tokens fail; the sizes of all passes, in order."""
-    from rerank.backends import block_mask
+    from rerank.backends.hf import block_mask
 
     whole, sizes = block_mask.hidden_states, []
 
@@ -226,7 +229,7 @@ def test_another_error_is_not_taken_for_memory(engine, monkeypatch):
 
 
 def test_models_that_do_not_see_the_whole_context_share_nothing(engine, monkeypatch):
-    from rerank.backends.hf import _is_full_attention
+    from rerank.backends.hf.engine import _is_full_attention
 
     assert _is_full_attention(engine.model.config)
     engine.model.config.layer_types[0] = "sliding_attention"
@@ -256,7 +259,7 @@ def test_verdicts_after_the_pass_are_those_written_into_it(engine):
     """Inference asks pairs against kept keys and values; training writes them into the layout."""
     import torch
 
-    from rerank.backends import block_mask, layouts
+    from rerank.backends.hf import block_mask, layouts
 
     layout = layouts.encoded_once(engine.encoder, PROBLEM, PROGRAMS, ALL_PAIRS)
     packed = block_mask.pack([layout])
@@ -285,7 +288,7 @@ def test_the_budget_does_not_change_a_contest(engine, monkeypatch, max_tokens):
 
 
 def test_dense_scores_are_the_same_bits_in_any_company(tiny_model):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     files = weights.resolve(str(tiny_model))
     contests = [Contest(POINTWISE[:n], lambda _, n=n: [p for p in ALL_PAIRS if max(p) < n]) for n in (4, 1, 3, 2)]
@@ -326,8 +329,8 @@ def by_tiles(query, key, value, *, block_mask, scale, **_):
 
 
 def test_scores_on_a_gpu_are_the_same_bits_in_any_company(tiny_model, monkeypatch):
-    from rerank.backends import block_mask
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf import block_mask
+    from rerank.backends.hf.engine import TransformersEngine
 
     run, lengths = block_mask.hidden_states, set()
     monkeypatch.setattr(block_mask, "_flex", lambda: by_tiles)
@@ -352,7 +355,7 @@ def test_scores_on_a_gpu_are_the_same_bits_in_any_company(tiny_model, monkeypatc
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_flex_attention_plays_the_same_contests(tiny_model):
     """The path of a GPU, many contests in a padded pass, against one contest at a time."""
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     files = weights.resolve(str(tiny_model))
     options = EngineOptions(dtype="float32", device="cpu", max_batch_tokens=512)
@@ -372,8 +375,8 @@ def test_memory_that_runs_out_among_queued_passes_loses_nothing(tiny_model, monk
     """A question about pairs fails while a later pack is being read: all are answered, in order, in smaller passes."""
     import torch
 
-    from rerank.backends import block_mask
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf import block_mask
+    from rerank.backends.hf.engine import TransformersEngine
 
     options = EngineOptions(dtype="float32", device="cpu", max_batch_tokens=512, attention="flex")
     engine = TransformersEngine(weights.resolve(str(tiny_model)), options)
@@ -400,8 +403,8 @@ def test_memory_that_runs_out_among_queued_passes_loses_nothing(tiny_model, monk
 def test_what_was_laid_out_ahead_fits_what_memory_turned_out_to_hold(tiny_model, monkeypatch):
     import torch
 
-    from rerank.backends import block_mask
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf import block_mask
+    from rerank.backends.hf.engine import TransformersEngine
 
     options = EngineOptions(dtype="float32", device="cpu", attention="flex", max_batch_tokens=2048)
     engine = TransformersEngine(weights.resolve(str(tiny_model)), options)
@@ -423,7 +426,7 @@ def test_the_tiles_of_verdicts_are_those_of_their_mask(engine, size):
     import numpy as np
     import torch
 
-    from rerank.backends import block_mask, layouts
+    from rerank.backends.hf import block_mask, layouts
 
     asked = [[engine.encoder.encode(prompt) for prompt in POINTWISE[:n]] for n in (4, 3, 2)]
     packed = block_mask.pack(
@@ -445,7 +448,7 @@ def test_the_tiles_of_verdicts_are_those_of_their_mask(engine, size):
 
 
 def test_the_caller_chooses_pairs_by_the_points(engine):
-    from rerank.backends import layouts
+    from rerank.backends.hf import layouts
 
     seen = []
     [found] = engine.contest_log_odds([Contest(POINTWISE, lambda points: seen.append(points) or [(2, 0)])])
@@ -465,7 +468,7 @@ def test_contests_of_none_and_one(engine):
 
 
 def test_a_program_beyond_the_context_is_shortened_in_a_contest_too(tiny_model):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     options = EngineOptions(dtype="float32", device="cpu", max_prompt_tokens=500)
     small = TransformersEngine(weights.resolve(str(tiny_model)), options)
@@ -483,7 +486,7 @@ def test_a_model_with_partial_layers_plays_no_contest(engine, monkeypatch):
 
 
 def test_a_shortened_prompt_is_judged_and_says_so(tiny_model):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     options = EngineOptions(dtype="float32", device="cpu", max_prompt_tokens=500)
     small = TransformersEngine(weights.resolve(str(tiny_model)), options)
@@ -496,7 +499,7 @@ def test_a_shortened_prompt_is_judged_and_says_so(tiny_model):
 def test_an_adapter_changes_verdicts_as_peft_does(engine, tiny_model, tiny_adapter):
     import peft
 
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     adapted = TransformersEngine(weights.resolve(f"{tiny_model}+{tiny_adapter}"), FLOAT32)
     plain = TransformersEngine(weights.resolve(str(tiny_model)), FLOAT32)
@@ -508,7 +511,7 @@ def test_an_adapter_changes_verdicts_as_peft_does(engine, tiny_model, tiny_adapt
 
 
 def test_an_adapter_merged_into_a_folder_gives_the_same(tiny_model, tiny_adapter):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     files = weights.resolve(f"{tiny_model}+{tiny_adapter}")
     folder = weights.merged(files)
@@ -552,7 +555,7 @@ def test_samples_of_many_requests_grow_together_and_are_the_same(engine, monkeyp
     expected = [found for each in alone for found in each]
     for num_rows, num_prompt_tokens in ((2, 1 << 19), (7, 1 << 19), (512, 1 << 19), (512, 60)):
         monkeypatch.setattr(engine, "num_rows", num_rows)
-        monkeypatch.setattr("rerank.backends.hf._PADDED_PROMPT_TOKENS", num_prompt_tokens)
+        monkeypatch.setattr("rerank.backends.hf.sampling._PADDED_PROMPT_TOKENS", num_prompt_tokens)
         found = list(engine.generate(iter(requests), 3, settings))
         assert [request for request, _ in found] == requests
         for (_, ours), (_, theirs) in zip(found, expected, strict=True):
@@ -581,9 +584,9 @@ def test_log_probability_is_the_models_own_at_temperature_one(engine, monkeypatc
     """Recomputed from one plain forward pass over prompt and sample."""
     import torch
 
-    from rerank.backends import hf
+    from rerank.backends.hf import engine as hf
 
-    chosen, draw = [], hf._draw
+    chosen, draw = [], _draw
     monkeypatch.setattr(hf, "_draw", lambda *given: chosen.append(draw(*given)) or chosen[-1])
     [drawn] = sample(engine, 1, temperature=0.7, top_p=0.5)
     assert drawn.num_tokens == len(chosen)
@@ -596,7 +599,7 @@ def test_log_probability_is_the_models_own_at_temperature_one(engine, monkeypatc
 
 
 def test_the_end_token_ends_a_sample_and_is_counted(engine, monkeypatch):
-    from rerank.backends import hf
+    from rerank.backends.hf import engine as hf
 
     end = engine.tokenizer.eos_token_id
     [letter] = engine.tokenizer.encode("A")
@@ -608,7 +611,7 @@ def test_the_end_token_ends_a_sample_and_is_counted(engine, monkeypatch):
 
 
 def test_a_stop_word_ends_a_sample_before_it(engine, monkeypatch):
-    from rerank.backends import hf
+    from rerank.backends.hf import engine as hf
 
     script = iter(engine.tokenizer.encode("return a\ndef sub"))
     monkeypatch.setattr(hf, "_draw", lambda logits, *_: logits.argmax(-1) * 0 + next(script))
@@ -641,7 +644,7 @@ def test_draws_follow_the_nucleus(vocab, top_p):
     """Evenly spread uniforms give every token its share of the nucleus, and no other token."""
     import torch
 
-    from rerank.backends.hf import _draw
+    from rerank.backends.hf.sampling import _draw
 
     logits = torch.randn(vocab, generator=torch.Generator().manual_seed(0))
     probabilities = (logits / 0.8).softmax(-1)

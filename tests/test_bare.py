@@ -4,9 +4,9 @@ import ast
 
 import pytest
 
-from rerank.evidence.bare import without_examples
 from rerank.evidence.examples import extract
-from rerank.evidence.expressions import parse_prompt
+from rerank.evidence.prompt_trees import parse_prompt
+from rerank.evidence.without_examples import without_examples
 from rerank.records import PublicProblem
 
 HEAD = "def double(x):\n    '''"

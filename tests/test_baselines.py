@@ -1,7 +1,7 @@
 """Values that need no model."""
 
-from rerank.baselines import BASELINES
 from rerank.records import Candidate
+from rerank.selection.baselines import BASELINES
 
 
 def candidate(index: int, program: str = "x", log_probability: float | None = None) -> Candidate:

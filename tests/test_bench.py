@@ -9,15 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from rerank import prompts
-from rerank.backends import AnswerLogOdds, ContestLogOdds
-from rerank.bench import asking, bias, figures, hub, measure, report
-from rerank.bench.asking import Ask
-from rerank.bench.cases import SECTIONS, Case, read_cases, row_cases, sample, section_scores
-from rerank.bench.measure import JudgeSettings
-from rerank.bench.raters import Answer, EncodedOnceRater, LogitRater, ReasoningRater, RuleRater
-from rerank.cli import app
+from rerank.backends.interface import AnswerLogOdds, ContestLogOdds
+from rerank.cli.app import app
 from rerank.errors import InputError, MissingError, SettingError
-from rerank.run import RunFolder
+from rerank.judge_bench import asking, bias, figures, hub, measure, report
+from rerank.judge_bench.asking import Ask
+from rerank.judge_bench.cases import SECTIONS, Case, read_cases, row_cases, sample, section_scores
+from rerank.judge_bench.measure import JudgeSettings
+from rerank.judge_bench.raters import Answer, EncodedOnceRater, LogitRater, ReasoningRater, RuleRater
+from rerank.runs.folder import RunFolder
 from rerank.store import Journal, read_rows, write_rows
 
 PAIR = Case("toy", "pairwise", "helpfulness", "Which is better?", (("prompt", "Hi"),), ("long one", "short"), "A")
@@ -156,8 +156,8 @@ def test_python_programs_are_asked_in_the_words_of_the_scorers() -> None:
 
 
 def test_a_task_of_the_mixture_is_asked_as_it_is_trained() -> None:
-    from rerank.training.judgments import judgment_rows
-    from rerank.training.registry import TASKS
+    from rerank.training.mixture.judgments import judgment_rows
+    from rerank.training.mixture.tasks import TASKS
 
     for name, label, extra in [
         ("argument_convincing", "A", {"kind": "pairwise"}),

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn import metrics
+from sklearn import metrics as peer
 
-from rerank.bench import agreement
-from rerank.bench.agreement import TiesCase
+from rerank import metrics
+from rerank.judge_bench import agreement
+from rerank.judge_bench.agreement import TiesCase
 
 
 def columns(seed: int, size: int = 60, num_values: int = 5) -> tuple[list[float], list[float]]:
@@ -45,7 +46,7 @@ def test_balanced_accuracy_is_sklearns(seed: int) -> None:
     wanted = draw.choice(["a", "b", "c"], 80, p=[0.7, 0.2, 0.1]).tolist()
     given = [want if hit else "a" for want, hit in zip(wanted, draw.random(80) < 0.6, strict=True)]
     found = agreement.balanced_accuracy(wanted, given, [str(place) for place in range(80)])
-    assert found.value == pytest.approx(metrics.balanced_accuracy_score(wanted, given), abs=1e-12)
+    assert found.value == pytest.approx(peer.balanced_accuracy_score(wanted, given), abs=1e-12)
     assert found.low < found.value < found.high
 
 
@@ -58,10 +59,10 @@ def test_an_interval_resamples_groups_not_cases() -> None:
     """A hundred copies of ten answers say no more than the ten."""
     values = [0.0] * 4 + [1.0] * 6
     names = [str(place) for place in range(10)]
-    alone = agreement.share(values, names)
-    copied = agreement.share(values * 100, names * 100)
+    alone = metrics.share(values, names)
+    copied = metrics.share(values * 100, names * 100)
     assert (copied.low, copied.high) == pytest.approx((alone.low, alone.high), abs=1e-6)
-    naive = agreement.share(values * 100, [str(place) for place in range(1000)])
+    naive = metrics.share(values * 100, [str(place) for place in range(1000)])
     assert naive.high - naive.low < 0.2 * (alone.high - alone.low)
 
 
@@ -70,7 +71,7 @@ def test_the_interval_of_a_share_covers_about_95_per_cent() -> None:
     hits = 0
     for seed in range(200):
         values = (draw.random(60) < 0.3).astype(float).tolist()
-        found = agreement.share(values, [str(place) for place in range(60)], seed=seed)
+        found = metrics.share(values, [str(place) for place in range(60)], seed=seed)
         hits += found.low <= 0.3 <= found.high
     assert 0.90 <= hits / 200 <= 0.99
 

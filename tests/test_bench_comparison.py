@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rerank.bench import comparison, measure
-from rerank.bench.cases import Case
-from rerank.bench.comparison import JudgeRun
-from rerank.bench.measure import JudgeSettings
-from rerank.bench.raters import Answer
 from rerank.errors import InputError
-from rerank.run import RunFolder
+from rerank.judge_bench import comparison, measure
+from rerank.judge_bench.cases import Case
+from rerank.judge_bench.comparison import JudgeRun
+from rerank.judge_bench.measure import JudgeSettings
+from rerank.judge_bench.raters import Answer
+from rerank.runs.folder import RunFolder
 from rerank.store import write_rows
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank import store
-from rerank.candidates import (
+from rerank.candidates.files import (
     by_problem,
     from_row,
     merge,
@@ -22,8 +22,8 @@ from rerank.candidates import (
     write_completions,
     write_solutions,
 )
+from rerank.candidates.programs import program_key
 from rerank.errors import InputError
-from rerank.programs import program_key
 from rerank.records import Candidate, Problem
 
 ADD = Problem("T/0", 'def add(a, b):\n    """Add them."""\n', "add", "")

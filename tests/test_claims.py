@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rerank import claims
-from rerank.claims import claimed, each_once
+from rerank import locks
 from rerank.errors import InputError
+from rerank.locks import claimed, each_once
 
 # Claims b, says so, waits until a and c are done, and then leaves b as its argument says.
 OTHER = """
@@ -72,16 +72,16 @@ def test_without_waiting_it_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_claim_on_a_file_that_went_with_an_earlier_one_is_none(tmp_path: Path, monkeypatch) -> None:
-    path, lock = tmp_path / "a.lock", claims.fcntl.flock
+    path, lock = tmp_path / "a.lock", locks.fcntl.flock
 
     def flock(file, how):  # the holder ends between our opening the file and our locking it, and a third one comes
-        monkeypatch.setattr(claims.fcntl, "flock", lock)
+        monkeypatch.setattr(locks.fcntl, "flock", lock)
         path.unlink()
         held.enter_context(claimed(path))
         return lock(file, how)
 
     with ExitStack() as held:
-        monkeypatch.setattr(claims.fcntl, "flock", flock)
+        monkeypatch.setattr(locks.fcntl, "flock", flock)
         with claimed(path) as is_ours:
             assert not is_ours
         assert path.exists(), "the third one's"
@@ -89,9 +89,9 @@ def test_a_claim_on_a_file_that_went_with_an_earlier_one_is_none(tmp_path: Path,
 
 def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch) -> None:
     def flock(*_):
-        raise OSError(claims.errno.ENOLCK, "No locks available")
+        raise OSError(locks.errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(claims.fcntl, "flock", flock)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
     words = r"a\.lock: its file system keeps no locks \(No locks available\)"
     with pytest.raises(InputError, match=words), claimed(tmp_path / "a.lock"):
         pass

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rerank.cli import app
+from rerank.cli.app import app
 
 ROWS = [
     {
@@ -263,7 +263,7 @@ def test_a_run_killed_at_random_moments_ends_byte_identical(problems, candidates
 
 
 def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(problems, candidates, tmp_path, monkeypatch):
-    from rerank import judging
+    from rerank.runs import judging
 
     def interrupted(*_args: object, **_options: object):
         raise KeyboardInterrupt

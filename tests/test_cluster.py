@@ -12,9 +12,9 @@ import ray
 from typer.testing import CliRunner
 
 import sandbox
-from rerank.backends import EngineOptions
+from rerank.backends.interface import EngineOptions
 from rerank.backends.ray_cluster import Crew, RayEngine, connect
-from rerank.cli import app
+from rerank.cli.app import app
 from rerank.errors import SettingError, WorkerError
 
 BODIES = ["    return x\n", "    return x - {}\n", "    if x == 1:\n        return x + {}\n    return -1\n",

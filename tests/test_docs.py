@@ -23,9 +23,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from rerank.cli import app
-from rerank.settings import MODEL_FREE
-from rerank.shipped import SCORERS
+from rerank.cli.app import app
+from rerank.models.shipped import SCORERS
+from rerank.selection.selectors import MODEL_FREE
 from rerank.store import read_rows
 
 ROOT = Path(__file__).parent.parent

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rerank.early import Ask, gains_of, plan, representatives, shared, within
-from rerank.evidence.matrix import Trace, Trial, Tried
-from rerank.posterior import Belief
+from rerank.evidence.trials import Trace, Trial, Tried
 from rerank.records import PublicProblem
+from rerank.selection.budget import Ask, gains_of, plan, representatives, shared, within
+from rerank.selection.posterior import Belief
 
 
 def beliefs(*log_odds: float) -> dict[str, Belief]:

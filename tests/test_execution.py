@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 import sandbox
-from rerank import execution, store
-from rerank.candidates import read_candidates
+from rerank import store
+from rerank.candidates.files import read_candidates
 from rerank.errors import InputError, MissingError, WorkerError
-from rerank.execution import execute, execute_plus, journal_key
-from rerank.problems import load_problems
+from rerank.problems.benchmarks import load_problems
 from rerank.records import Candidate, Problem
+from rerank.runs import execution
+from rerank.runs.execution import execute, execute_plus, journal_key
 
 LIMITS = sandbox.Limits(timeout_s=1.0)
 DOUBLE = Problem(

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from rerank.evidence.frontier import by_judgments, by_samples
-from rerank.evidence.matrix import Trace, Trial, Tried
-from rerank.posterior import ALWAYS, Model, Regression
+from rerank.evidence.record import Evidence
+from rerank.evidence.trials import Trace, Trial, Tried
 from rerank.records import Candidate, Comparison, PublicProblem
-from rerank.selection import Evidence
+from rerank.reports.frontier import by_judgments, by_samples
+from rerank.selection.posterior import ALWAYS, Model, Regression
 
 
 def a_regression(*groups: tuple[str, float]) -> Regression:

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.qwen2 import modeling_qwen2
 
-from rerank.backends import fused
+from rerank.models import fused
 
 
 class FusedNorm(torch.nn.Module):

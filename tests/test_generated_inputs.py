@@ -5,7 +5,7 @@ import ast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank.evidence.inputs import example_calls, generate
+from rerank.evidence.generated_inputs import example_calls, generate
 from rerank.records import PublicProblem
 
 

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from rerank import weights
-from rerank.backends import EngineOptions, Sampling
-from rerank.candidates import from_row
+from rerank.backends.interface import EngineOptions, Sampling
+from rerank.candidates.files import from_row
 from rerank.generators import STYLES, generate, style_of
+from rerank.models import weights
 from rerank.records import PublicProblem
 from rerank.store import Journal
 
@@ -97,7 +97,7 @@ def test_style_follows_the_chat_template(fake_source):
 
 
 def test_a_real_model_resumed_writes_what_it_would_have_written(tiny_model, tmp_path):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     engine = TransformersEngine(weights.resolve(str(tiny_model)), EngineOptions(dtype="float32"))
     for name, stops in (("whole", [3]), ("killed", [1, 1, 3])):

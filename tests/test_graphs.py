@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rerank import prompts
-from rerank.backends import block_mask, graphs, layouts
 from rerank.backends.encoding import PromptEncoder
+from rerank.backends.hf import block_mask, graphs, layouts
 from rerank.records import PublicProblem
 
 PROGRAMS = [f"def f(a):\n    return a + {number}" for number in (1, 22, 333)]
@@ -135,9 +135,9 @@ def test_a_replay_takes_in_what_differs_and_leaves_other_passes_alone(model, enc
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_graphs_and_kernels_give_the_same_bits_alone_and_in_company(tiny_model, monkeypatch):
-    from rerank import weights
-    from rerank.backends import Contest, EngineOptions
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
+    from rerank.backends.interface import Contest, EngineOptions
+    from rerank.models import weights
 
     monkeypatch.setattr(graphs, "_USUAL", 1)
     options = EngineOptions(dtype="bfloat16", device="cuda", max_batch_tokens=2048)

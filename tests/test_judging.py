@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from rerank.aggregation import AGGREGATES
 from rerank.autoraters import Played
-from rerank.backends import Usage
-from rerank.judging import judge_pairwise, judge_pointwise
+from rerank.backends.interface import Usage
 from rerank.records import Candidate, Comparison, PublicProblem, Score
-from rerank.run import KEYS
+from rerank.runs.folder import KEYS
+from rerank.runs.judging import judge_pairwise, judge_pointwise
+from rerank.selection.aggregation import AGGREGATES
+from rerank.selection.tournaments import TOURNAMENTS
 from rerank.store import Journal, content_hash, read_rows
-from rerank.tournaments import TOURNAMENTS
 
 PROBLEMS = [PublicProblem(f"t/{number}", "def f(x):\n", "f") for number in range(4)]
 GROUPS = {

@@ -8,13 +8,14 @@ import pytest
 from test_cli import rerank, write
 from test_evidence_cli import figures, given  # noqa: F401 - a fixture
 
-from rerank import weights
-from rerank.backends import EngineOptions, LikelihoodRequest
+from rerank.backends.interface import EngineOptions, LikelihoodRequest
 from rerank.errors import ModelError
 from rerank.evidence.likelihoods import VALUES, Read, coder_request, is_degenerate, reviewer_request, words_of
+from rerank.evidence.record import Evidence
+from rerank.models import weights
 from rerank.records import Candidate, PublicProblem
-from rerank.reviewing import require
-from rerank.selection import Evidence, select
+from rerank.runs.reviewing import require
+from rerank.selection.selectors import select
 
 PROBLEM = PublicProblem("t", "def f(x):\n    '''Twice x.\n\n    >>> f(2)\n    4\n    '''\n", "f")
 REQUESTS = [
@@ -27,7 +28,7 @@ REQUESTS = [
 
 @pytest.fixture(scope="module")
 def engine(tiny_model):
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
 
     return TransformersEngine(weights.resolve(str(tiny_model)), EngineOptions(dtype="float32", device="cpu"))
 

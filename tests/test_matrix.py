@@ -2,12 +2,12 @@
 
 import pytest
 
-from rerank.evidence import matrix
-from rerank.evidence.matrix import Trial, run_trials
-from rerank.evidence.probe import flat, shortened, text_of
+from rerank.evidence import trials
+from rerank.evidence.trial_probe import flat, shortened, text_of
+from rerank.evidence.trials import Trial, run_trials
 from rerank.evidence.written_tests import Check
 from rerank.records import Candidate, PublicProblem
-from rerank.run import KEYS
+from rerank.runs.folder import KEYS
 from rerank.store import Journal
 from sandbox import Limits, Pool
 
@@ -45,8 +45,8 @@ OUTPUTS = {
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    monkeypatch.setattr(matrix, "CALL_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(matrix, "LIMITS", Limits(timeout_s=0.6))
+    monkeypatch.setattr(trials, "CALL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(trials, "LIMITS", Limits(timeout_s=0.6))
 
 
 def candidates(programs) -> list[Candidate]:

@@ -10,14 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.errors import SettingError
-from rerank.metrics import (
-    growth_by_order,
-    growth_by_resampling,
-    mcnemar_p,
-    mean_pass_at_k,
-    pass_at_k,
-    uplift,
-)
+from rerank.metrics import growth_by_order, growth_by_resampling, mcnemar_p, mean_pass_at_k, pass_at_k, uplift
 
 
 @st.composite

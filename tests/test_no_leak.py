@@ -8,12 +8,23 @@ import typing
 import pytest
 
 import rerank.evidence
-from rerank import early, posterior, selection, stages
-from rerank.candidates import to_row
-from rerank.evidence import agreement, examples, gathering, inputs, matrix, writers, written_tests
+from rerank.candidates.files import to_row
+from rerank.evidence import (
+    agreement,
+    examples,
+    gathering,
+    generated_inputs,
+    record,
+    test_writers,
+    trials,
+    written_tests,
+)
 from rerank.records import Candidate, Problem, PublicProblem
-from rerank.run import RunFolder
-from rerank.settings import ScoreSettings
+from rerank.runs import evidence, ranking
+from rerank.runs.candidates import Benchmark
+from rerank.runs.folder import RunFolder
+from rerank.runs.settings import ScoreSettings
+from rerank.selection import budget, posterior, selectors
 from rerank.store import write_rows
 
 SECRET = 90210
@@ -36,7 +47,7 @@ def test_a_public_problem_has_no_field_for_a_test():
 
 
 @pytest.mark.parametrize(
-    "module", [agreement, examples, gathering, inputs, matrix, written_tests, posterior, selection, early]
+    "module", [agreement, examples, gathering, generated_inputs, trials, written_tests, posterior, selectors, budget]
 )
 def test_no_function_of_selection_takes_a_problem_or_an_outcome(module):
     """`writers.read_answers` alone takes Problems, to match lines to them; it gives back what the file holds."""
@@ -49,8 +60,8 @@ def test_no_function_of_selection_takes_a_problem_or_an_outcome(module):
                 assert part is not Problem, f"{name}({parameter})"
             assert "records.Problem" not in words, f"{name}({parameter})"
             assert parameter == "outcome" or "Outcome" not in words, f"{name}({parameter})"
-    assert "test" not in {field.name for field in dataclasses.fields(selection.Evidence)}
-    assert writers.__name__.startswith(rerank.evidence.__name__)
+    assert "test" not in {field.name for field in dataclasses.fields(record.Evidence)}
+    assert test_writers.__name__.startswith(rerank.evidence.__name__)
 
 
 def run(folder, secret: int):
@@ -63,9 +74,9 @@ def run(folder, secret: int):
     write_rows(
         folder / "answers.jsonl", [{"task_id": "t", "form": "chat", "texts": ["assert f(3) == 6\nassert f(5) == 10"]}]
     )
-    benchmark = stages.Benchmark([chosen], [chosen])
-    answers = stages.import_tests(opened, folder / "answers.jsonl", benchmark)
-    rankings = stages.score(opened, [chosen], candidates, ScoreSettings("examples"), answers=answers, num_workers=1)
+    benchmark = Benchmark([chosen], [chosen])
+    answers = evidence.import_tests(opened, folder / "answers.jsonl", benchmark)
+    rankings = ranking.score(opened, [chosen], candidates, ScoreSettings("examples"), answers=answers, num_workers=1)
     written = {path.name: path.read_text() for path in folder.iterdir()}
     return rankings, written
 
@@ -83,7 +94,7 @@ def test_nothing_of_a_hidden_test_is_run_written_or_decides(tmp_path):
 
 def test_no_job_that_gathers_evidence_holds_a_hidden_test(tmp_path, monkeypatch):
     jobs = []
-    real = stages.sandbox.Pool
+    real = ranking.sandbox.Pool
 
     class Recording(real):
         def map(self, given, **options):
@@ -94,7 +105,7 @@ def test_no_job_that_gathers_evidence_holds_a_hidden_test(tmp_path, monkeypatch)
 
             return super().map(noted(), **options)
 
-    monkeypatch.setattr(stages.sandbox, "Pool", Recording)
+    monkeypatch.setattr(ranking.sandbox, "Pool", Recording)
     run(tmp_path / "run", SECRET)
     assert jobs
     assert not any(str(SECRET) in f"{job.candidate}{job.test}{job.helpers}{job.stdin}" for job in jobs)

@@ -12,9 +12,9 @@ import pytest
 from page_runs import HOSTILE, judged_problems, page_of, toy_run
 from typer.testing import CliRunner
 
-from rerank.cli import app
-from rerank.page import MAX_TEST_CHARS, JudgedProblem
+from rerank.cli.app import app
 from rerank.records import Candidate, Comparison, Problem, Ranking
+from rerank.reports.page import MAX_TEST_CHARS, JudgedProblem
 
 
 def data_of(page: str) -> tuple[dict, list[dict]]:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from page_runs import judged_problems, page_of, toy_run
 
-from rerank.page import JudgedProblem
 from rerank.records import Comparison
+from rerank.reports.page import JudgedProblem
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'rerank[dev]'")

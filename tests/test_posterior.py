@@ -7,15 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from rerank import posterior
 from rerank.errors import InputError
-from rerank.evidence.fitting import cross_validate, gain, instances, separation, subsets
 from rerank.evidence.likelihoods import Read
-from rerank.evidence.matrix import Trace, Trial, Tried
+from rerank.evidence.record import Evidence
+from rerank.evidence.trials import Trace, Trial, Tried
 from rerank.evidence.written_tests import Check
-from rerank.posterior import ALL_FEATURES, GROUPS, Belief, Model, believe, choose, default_of, features, fit
 from rerank.records import Candidate, Comparison, PublicProblem
-from rerank.selection import Evidence, select
+from rerank.selection import posterior
+from rerank.selection.fitting import cross_validate, gain, instances, separation, subsets
+from rerank.selection.posterior import ALL_FEATURES, GROUPS, Belief, Model, believe, choose, default_of, features, fit
+from rerank.selection.selectors import select
 
 PROBLEM = PublicProblem("t", "def f(x):\n", "f")
 

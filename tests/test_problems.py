@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rerank import differential, problems
 from rerank.errors import InputError, MissingError, SettingError
-from rerank.problems import comparison_test, load_problems, reference_program
+from rerank.problems import benchmarks, differential
+from rerank.problems.benchmarks import load_problems, reference_program
+from rerank.problems.evalplus import comparison_test
 
 HUMANEVAL_ROW = {"task_id": "H/0", "prompt": "def f(x):\n", "entry_point": "f", "test": "def check(candidate): pass"}
 EVALPLUS_ROW = {
@@ -268,7 +269,7 @@ def test_bad_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for variable in ("HUMANEVAL_OVERRIDE_PATH", "MBPP_OVERRIDE_PATH"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(problems.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(benchmarks.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingError, match="pip install"):
         load_problems("mbpp+")
 

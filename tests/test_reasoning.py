@@ -81,9 +81,9 @@ def test_the_question_asks_for_a_plan_and_shows_no_answer_yet() -> None:
 
 
 def test_a_real_model_writes_and_is_read(tiny_model) -> None:
-    from rerank import weights
-    from rerank.backends import EngineOptions, Sampling
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
+    from rerank.backends.interface import EngineOptions, Sampling
+    from rerank.models import weights
 
     engine = TransformersEngine(weights.resolve(str(tiny_model)), EngineOptions("generate", dtype="float32"))
     autorater = Reasoning(engine, num_votes=2, sampling=Sampling(0.7, 0.9, max_tokens=6))

@@ -8,7 +8,9 @@ import pytest
 from rerank.errors import InputError
 from rerank.metrics import pass_at_k
 from rerank.records import Candidate, Comparison, Problem, Ranking
-from rerank.report import Cost, build_report, markdown, plot_growth, table, to_json, write_report
+from rerank.reports.plots import plot_growth
+from rerank.reports.report import Cost, build_report
+from rerank.reports.tables import markdown, table, to_json, write_report
 
 PROBLEMS = [Problem(task_id, "p", "f", "test") for task_id in ("a", "b", "c", "d")]
 PASSED = {  # candidate 0, 1, 2 of each problem

@@ -6,17 +6,17 @@ import pytest
 from test_cli import ROWS, rerank, write
 from test_evidence_cli import figures
 
-from rerank import rounds
-from rerank.backends import EngineOptions, Sample
-from rerank.early import gain_of_samples, next_round
+from rerank.backends.interface import EngineOptions, Sample
 from rerank.errors import ResumeError, SettingError
-from rerank.evidence.matrix import Trace, Trial, Tried
-from rerank.posterior import Belief
-from rerank.problems import load_problems
+from rerank.evidence.trials import Trace, Trial, Tried
+from rerank.problems.benchmarks import load_problems
 from rerank.records import Candidate, PublicProblem
-from rerank.run import RunFolder
-from rerank.settings import GenerateSettings, SelectSettings, Spending
-from rerank.stages import generate
+from rerank.runs import rounds
+from rerank.runs.candidates import generate
+from rerank.runs.folder import RunFolder
+from rerank.runs.settings import GenerateSettings, SelectSettings, Spending
+from rerank.selection.budget import gain_of_samples, next_round
+from rerank.selection.posterior import Belief
 
 RIGHT, WRONG = "    return x + {}\n", "    return x - 9 - {}\n"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rerank.errors import InputError, ResumeError, SettingError
-from rerank.run import RunFolder
+from rerank.runs.folder import RunFolder
 
 
 def test_the_same_settings_may_come_again_and_free_ones_may_change(tmp_path):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rerank.cli import app
+from rerank.cli.app import app
 from rerank.errors import InputError, ModelError
+from rerank.models.scorer_card import ScorerCard, prompts_hash, read_card
 from rerank.records import Candidate, Comparison, Ranking
-from rerank.scorers import ScorerCard, prompts_hash, read_card
-from rerank.selection import add_log_probability, shifted
+from rerank.selection.selectors import add_log_probability, shifted
 from rerank.store import read_rows
 
 ROWS = [

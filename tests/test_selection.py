@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank.aggregation import AGGREGATES
+from rerank.evidence.record import Evidence, by_key, distinct_keys, log_odds_by_key
 from rerank.records import Candidate, Comparison, PublicProblem, Score
-from rerank.selection import SELECTORS, Evidence, by_key, distinct_keys, log_odds_by_key, rank_by, rank_pairwise, select
-from rerank.tournaments import TOURNAMENTS
+from rerank.selection.aggregation import AGGREGATES
+from rerank.selection.selectors import SELECTORS, rank_by, rank_pairwise, select
+from rerank.selection.tournaments import TOURNAMENTS
 
 PROBLEM = PublicProblem("t", "def f():\n", "f")
 

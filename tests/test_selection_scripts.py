@@ -8,8 +8,8 @@ import pytest
 from test_cli import ROWS, WRONG, rerank
 from test_table_scripts import call
 
-from rerank.posterior import GROUPS, read_model
-from rerank.programs import normal_form, program_key
+from rerank.candidates.programs import normal_form, program_key
+from rerank.selection.posterior import GROUPS, read_model
 from rerank.store import read_rows, write_rows
 
 RIGHT = ("    return x + {}\n", "    return {} + x\n")

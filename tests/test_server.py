@@ -18,11 +18,11 @@ import pytest
 from servers import FakeUpstream, chat_answer, serving, text_answer
 from typer.testing import CliRunner
 
-from rerank.cli import app
+from rerank.cli.app import app
 from rerank.errors import MissingError, ModelError, WorkerError
-from rerank.picking import Ranker
+from rerank.runs.ranker import Ranker
 from rerank.server import gate
-from rerank.server.judging import Task, find_problem, read_task
+from rerank.server.ranking import Task, find_problem, read_task
 
 PROMPT = 'def double(x):\n    """Twice x.\n\n    >>> double(3)\n    6\n    """\n'
 LONG_WRONG = "    total = x + 2\n    return total\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rerank.cli import app
+from rerank.cli.app import app
 from rerank.store import write_rows
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -106,7 +106,7 @@ def test_same_answer_counts_differences_and_finds_none_here(tiny_model, tmp_path
     monkeypatch.syspath_prepend(SCRIPTS)
     from same_answer import compared
 
-    from rerank.backends import AnswerLogOdds, ContestLogOdds
+    from rerank.backends.interface import AnswerLogOdds, ContestLogOdds
 
     def found(first: float, second: float, verdict: float) -> ContestLogOdds:
         return ContestLogOdds([AnswerLogOdds(first, 1), AnswerLogOdds(second, 1)], [(0, 1)], [verdict], 3)

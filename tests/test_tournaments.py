@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank.records import Comparison
-from rerank.tournaments import TOURNAMENTS, Progress, Tournament, knockout, round_robin, seeding, swiss
+from rerank.selection.tournaments import TOURNAMENTS, Progress, Tournament, knockout, round_robin, seeding, swiss
 
 TASK = "HumanEval/0"
 ALL = pytest.mark.parametrize("tournament", TOURNAMENTS.values(), ids=TOURNAMENTS.keys())

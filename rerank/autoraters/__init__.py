@@ -10,7 +10,6 @@ Programs go by key and are shown in their normal form: candidates that are the s
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from rerank.autoraters.encoded_once import EncodedOnce
@@ -18,11 +17,9 @@ from rerank.autoraters.joint import Joint
 from rerank.autoraters.played import Choose, Played
 from rerank.autoraters.pointwise import Pointwise
 from rerank.autoraters.reasoning import Reasoning
-from rerank.backends import Engine, EngineOptions, Usage, open_engine
+from rerank.backends.interface import Usage
 from rerank.errors import SettingError
 from rerank.records import PublicProblem, Score
-from rerank.scorers import ScorerCard
-from rerank.settings import ScoreSettings
 
 
 class PointwiseAutorater(Protocol):
@@ -52,19 +49,6 @@ AUTORATERS: dict[str, Callable[..., Any]] = {
     "encoded-once": EncodedOnce,
     "reasoning": Reasoning,
 }
-
-
-def open_autorater(
-    settings: ScoreSettings, card: ScorerCard, options: EngineOptions | None, engine: Engine | None = None
-) -> tuple[Engine, Any]:
-    """The engine that the settings name, unless one is given, and the autorater on it."""
-    options = options or EngineOptions()
-    is_reasoning = settings.mode == "reasoning"
-    if is_reasoning:
-        options = replace(options, purpose="generate")
-    engine = engine or open_engine(backend_for(settings.mode, settings.backend), settings.autorater, options)
-    more = {"num_votes": settings.num_votes, "seed": settings.seed} if is_reasoning else {}
-    return engine, AUTORATERS[settings.mode](engine, card, **more)
 
 
 def backend_for(mode: str, backend: str) -> str:

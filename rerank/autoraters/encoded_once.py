@@ -10,11 +10,11 @@ from itertools import tee
 
 from rerank import prompts
 from rerank.autoraters.played import Choose, Played, in_both_orders
-from rerank.backends import Contest, ContestJudge, Place, Usage
-from rerank.backends.layouts import comparison
-from rerank.programs import normal_form
+from rerank.backends.hf.layouts import comparison
+from rerank.backends.interface import Contest, ContestJudge, Place, Usage
+from rerank.candidates.programs import normal_form
+from rerank.models.scorer_card import UNTRAINED, ScorerCard
 from rerank.records import Comparison, PublicProblem, Score
-from rerank.scorers import UNTRAINED, ScorerCard
 
 
 class EncodedOnce:

@@ -8,10 +8,10 @@ from itertools import tee
 
 from rerank import prompts
 from rerank.autoraters.played import Choose, Pair, Played, play_by_pairs
-from rerank.backends import Judge, Usage
-from rerank.programs import normal_form
+from rerank.backends.interface import Judge, Usage
+from rerank.candidates.programs import normal_form
+from rerank.models.scorer_card import UNTRAINED, ScorerCard
 from rerank.records import Comparison, PublicProblem
-from rerank.scorers import UNTRAINED, ScorerCard
 
 
 class Joint:

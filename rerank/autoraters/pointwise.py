@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import tee
 
 from rerank import prompts
-from rerank.backends import Judge, Usage
-from rerank.programs import normal_form
+from rerank.backends.interface import Judge, Usage
+from rerank.candidates.programs import normal_form
+from rerank.models.scorer_card import UNTRAINED, ScorerCard
 from rerank.records import PublicProblem, Score
-from rerank.scorers import UNTRAINED, ScorerCard
 
 
 class Pointwise:

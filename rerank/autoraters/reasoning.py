@@ -13,10 +13,10 @@ from typing import Literal
 
 from rerank import prompts
 from rerank.autoraters.played import Choose, Pair, Played, play_by_pairs
-from rerank.backends import GenerationRequest, SampleSource, Sampling, Usage
-from rerank.programs import normal_form
+from rerank.backends.interface import GenerationRequest, SampleSource, Sampling, Usage
+from rerank.candidates.programs import normal_form
+from rerank.models.scorer_card import UNTRAINED, ScorerCard
 from rerank.records import Comparison, PublicProblem
-from rerank.scorers import UNTRAINED, ScorerCard
 
 Verdict = Literal["A", "B"]
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from rerank.backends import GenerationRequest
+from rerank.backends.interface import GenerationRequest
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
+from rerank.backends.interface import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
 from rerank.errors import MissingError, ModelError, SettingError
 from rerank.prompts import Prompt
 from rerank.store import content_hash

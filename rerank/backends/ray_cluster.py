@@ -25,7 +25,8 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 import sandbox
-from rerank.backends import (
+from rerank.backends.engines import open_engine
+from rerank.backends.interface import (
     AnswerLogOdds,
     Contest,
     ContestLogOdds,
@@ -33,11 +34,10 @@ from rerank.backends import (
     GenerationRequest,
     Sample,
     Sampling,
-    open_engine,
 )
 from rerank.errors import MissingError, SettingError, WorkerError
+from rerank.host import num_usable_cores, package_version
 from rerank.prompts import Prompt
-from rerank.run import num_usable_cores, package_version
 from sandbox.pool import EXECUTORS, LocalExecutor
 
 _MAX_ATTEMPTS = 3  # of one piece of work whose worker died

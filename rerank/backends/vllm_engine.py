@@ -18,14 +18,14 @@ from typing import Any
 import torch
 import vllm
 
-from rerank import weights
-from rerank.backends import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
 from rerank.backends.batching import filled
 from rerank.backends.encoding import EncodedPrompt, PromptEncoder
+from rerank.backends.interface import AnswerLogOdds, EngineOptions, GenerationRequest, Sample, Sampling
 from rerank.errors import ModelError, SettingError
+from rerank.models import weights
+from rerank.models.folders import ModelFiles
 from rerank.prompts import Prompt
 from rerank.store import content_hash
-from rerank.weights import ModelFiles
 
 # One call of vLLM handles whole groups or requests up to about this many; finished calls outlive a kill.
 _PROMPTS_A_CALL = 4096

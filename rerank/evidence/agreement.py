@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from rerank.evidence.matrix import NO_RESULT, Tried
+from rerank.evidence.trials import NO_RESULT, Tried
 
 Values = dict[str, float | None]
 Counts = Mapping[str, int]  # candidates a key

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from rerank.evidence.expressions import defined, parameters, parse, parse_expression, parse_prompt
+from rerank.evidence.prompt_trees import defined, parameters, parse, parse_expression, parse_prompt
 from rerank.records import Candidate, PublicProblem, Score
 from rerank.store import Journal, Row, content_hash
 from sandbox import Job, Limits, Outcome, Pool

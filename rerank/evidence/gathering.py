@@ -9,9 +9,9 @@ It is given PublicProblems and what a model wrote about them: no hidden test can
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rerank.evidence import inputs, written_tests
-from rerank.evidence.matrix import Trial, Tried, run_trials
-from rerank.evidence.writers import Answers
+from rerank.evidence import generated_inputs, written_tests
+from rerank.evidence.test_writers import Answers
+from rerank.evidence.trials import Trial, Tried, run_trials
 from rerank.records import Candidate, PublicProblem
 from rerank.store import Journal
 from sandbox import Pool
@@ -40,7 +40,10 @@ def gather(
         for problem in problems
         if (answer := answers.get(problem.task_id))
     ]
-    made = [Trial(problem, inputs=inputs.generate(inputs.example_calls(problem), seed=seed)) for problem in problems]
+    made = [
+        Trial(problem, inputs=generated_inputs.generate(generated_inputs.example_calls(problem), seed=seed))
+        for problem in problems
+    ]
     return Gathered(
         run_trials(tests, candidates, pool=pool, journal=journal),
         run_trials(made, candidates, pool=pool, journal=journal),

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from rerank import generators
-from rerank.backends import LikelihoodRequest
-from rerank.evidence.bare import without_examples
-from rerank.evidence.expressions import parse, parse_prompt
+from rerank.backends.interface import LikelihoodRequest
+from rerank.evidence.prompt_trees import parse, parse_prompt
+from rerank.evidence.without_examples import without_examples
 from rerank.records import PublicProblem
 from rerank.store import Row
 

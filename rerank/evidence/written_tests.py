@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from rerank.backends import GenerationRequest
-from rerank.evidence.expressions import defined, parse, parse_prompt
-from rerank.programs import stub
+from rerank.backends.interface import GenerationRequest
+from rerank.candidates.programs import stub
+from rerank.evidence.prompt_trees import defined, parse, parse_prompt
 from rerank.records import PublicProblem
 
 MAX_TESTS = 500  # a problem, the most often written first

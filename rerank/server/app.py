@@ -18,13 +18,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from rerank.backends import Sampling
+from rerank.backends.interface import Sampling
 from rerank.errors import MissingError, ModelError, UserError
-from rerank.run import package_version
+from rerank.host import package_version
 from rerank.server import schemas
+from rerank.server.counters import Metrics
 from rerank.server.gate import OPEN_PATHS, Gate
-from rerank.server.judging import Judge, Judged, JudgedCandidate, Task, relevance, to_json
-from rerank.server.metrics import Metrics
+from rerank.server.ranking import Judge, Judged, JudgedCandidate, Task, relevance, to_json
 from rerank.server.refusals import Refused
 from rerank.server.upstream import Drawn, Route, Upstream
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from rerank.server.metrics import Metrics
+from rerank.server.counters import Metrics
 from rerank.server.refusals import Refused
 
 Message = MutableMapping[str, Any]

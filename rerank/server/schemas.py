@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rerank.server.judging import MAX_TEXT_CHARS
+from rerank.server.ranking import MAX_TEXT_CHARS
 
 _CLOSED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _OPEN = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)

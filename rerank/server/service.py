@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 import uvicorn
 
-from rerank.backends import EngineOptions
+from rerank.backends.interface import EngineOptions
 from rerank.errors import SettingError
 from rerank.evidence.agreement import AGREEMENTS
-from rerank.picking import Ranker
+from rerank.runs.ranker import Ranker
+from rerank.runs.settings import ScoreSettings
 from rerank.server.app import Limits, create_app
+from rerank.server.counters import Metrics
 from rerank.server.gate import Gate
-from rerank.server.judging import Judge
-from rerank.server.metrics import Metrics
+from rerank.server.ranking import Judge
 from rerank.server.upstream import open_upstream
-from rerank.settings import ScoreSettings
 
 _GRACE_S = 10  # for requests under way when the server is told to stop
 

@@ -18,7 +18,8 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from rerank.backends import Engine, EngineOptions, GenerationRequest, Sample, Sampling, open_engine
+from rerank.backends.engines import open_engine
+from rerank.backends.interface import Engine, EngineOptions, GenerationRequest, Sample, Sampling
 from rerank.errors import SettingError
 from rerank.server.batcher import Batcher
 from rerank.server.refusals import Refused

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from rerank import Ranker, ScoreSettings, load_problems
 from rerank.errors import one_line
 from rerank.generators import chat_request
-from rerank.shipped import DEFAULT_AUTORATER
+from rerank.models.shipped import DEFAULT_AUTORATER
 from rerank.store import Row, write_rows
 
 

@@ -31,7 +31,7 @@ if __name__ == "__main__":  # started by path, as the ordinary user who has noth
     sys.path.insert(0, str(ROOT))
 
 import sandbox  # noqa: E402
-from sandbox import sampling, syscalls  # noqa: E402
+from sandbox import syscalls, usage  # noqa: E402
 
 ATTACKS = Path(__file__).parent / "attacks"
 CLASSES = ("resource", "files", "network", "process", "forgery", "information")
@@ -141,7 +141,7 @@ def _watch_memory():
     seen, done = [0], threading.Event()
 
     def watch() -> None:
-        own = sampling.Group(os.getpid())
+        own = usage.Group(os.getpid())
         while not done.wait(0.05):
             seen.append(own.usage().memory_bytes)
 

@@ -12,7 +12,7 @@ import pytest
 
 import sandbox
 from sandbox import pool as pool_module
-from sandbox import sampling
+from sandbox import usage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def test_the_matrix(pool):
 
 def test_a_worker_killed_in_the_middle_loses_nothing():
     with sandbox.Pool(2) as pool:
-        victims = sampling._children(os.getpid())
+        victims = usage._children(os.getpid())
         assert victims
         slow = [
             sandbox.Job(f"import time\ndef f():\n    time.sleep(0.3)\n    return {number}", "assert f() >= 0", "f")
@@ -97,7 +97,7 @@ def test_a_fork_server_killed_in_the_middle_loses_nothing():
     with sandbox.Pool(1) as pool:
         runner = pool._executor._workers[0].process.pid
         slow = sandbox.Job("import time\ndef f():\n    time.sleep(0.5)\n    return 1", "assert f() == 1", "f")
-        timer = threading.Timer(0.25, lambda: [os.kill(pid, signal.SIGKILL) for pid in sampling._children(runner)])
+        timer = threading.Timer(0.25, lambda: [os.kill(pid, signal.SIGKILL) for pid in usage._children(runner)])
         timer.start()
         assert next(iter(pool.map([slow]))).passed
         timer.join()
@@ -125,7 +125,7 @@ def test_everything_ends_with_its_caller():
     runner = int(caller.stdout.readline())
     family: list[int] = []
     for _ in range(100):
-        family = [runner, *sampling.descendants(runner)]
+        family = [runner, *usage.descendants(runner)]
         if len(family) >= 5:
             break
         threading.Event().wait(0.05)
@@ -143,7 +143,7 @@ def test_everything_ends_with_its_caller():
 
 def _is_alive(pid):
     try:
-        return sampling._stat(f"/proc/{pid}/stat")[0] not in "ZX"
+        return usage._stat(f"/proc/{pid}/stat")[0] not in "ZX"
     except OSError:
         return False
 
@@ -195,9 +195,9 @@ def test_the_report_says_what_holds():
 
 def test_memory_and_descriptors_do_not_grow(pool):
     list(pool.map(map(job, range(1000, 1040))))
-    before = [_num_descriptors(pid) for pid in _workers(pool)], len(sampling.descendants(os.getpid()))
+    before = [_num_descriptors(pid) for pid in _workers(pool)], len(usage.descendants(os.getpid()))
     list(pool.map(map(job, range(2000, 2200))))
-    after = [_num_descriptors(pid) for pid in _workers(pool)], len(sampling.descendants(os.getpid()))
+    after = [_num_descriptors(pid) for pid in _workers(pool)], len(usage.descendants(os.getpid()))
     assert after == before
 
 

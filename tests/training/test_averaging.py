@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from rerank.errors import InputError
-from rerank.scorers import prompts_hash, read_card
+from rerank.models.scorer_card import prompts_hash, read_card
 from rerank.store import read_rows
-from rerank.training.averaging import average, calibrate
-from rerank.training.presets import preset
-from rerank.training.trainer import train
+from rerank.training.scorer.averaging import average, calibrate
+from rerank.training.scorer.presets import preset
+from rerank.training.scorer.trainer import train
 
 # The new names are not in every transformers 5, and peft 0.21 uses an old one too.
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")

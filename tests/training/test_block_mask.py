@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rerank import prompts
-from rerank.backends import block_mask, layouts
 from rerank.backends.encoding import PromptEncoder
-from rerank.backends.layouts import Block, Layout
+from rerank.backends.hf import block_mask, layouts
+from rerank.backends.hf.layouts import Block, Layout
 from rerank.errors import ModelError
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
-from rerank.training.batch import Scorer, collate, loss_sums
-from rerank.training.inputs import Example, Target
+from rerank.training.scorer.batch import Scorer, collate, loss_sums
+from rerank.training.scorer.inputs import Example, Target
 
 TOLERANCE = 1e-5  # of logits of size 1 to 10, and of gradients relative to their largest
 PROBLEMS = [PublicProblem(f"p/{n}", f"Add {n} to a." * (n + 1), "f", "text") for n in range(3)]

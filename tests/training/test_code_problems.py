@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import sandbox
-from rerank.training import code_problems
-from rerank.training.code_problems import Draft
+from rerank.training.problems import code_problems
+from rerank.training.problems.code_problems import Draft
 
 SHAPES = '''\
 """Shapes and what they measure."""
@@ -254,7 +254,7 @@ def test_same_checkout_same_problems(checkout: Path) -> None:
     ],
 )
 def test_values_are_compared_with_a_little_room(want: str, got: str, is_same: bool) -> None:
-    from rerank.training.code_base.docstrings import COMPARE
+    from rerank.training.problems.code_base.docstrings import COMPARE
 
     names: dict = {}
     exec(COMPARE, names)

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from rerank.errors import InputError
-from rerank.training import training_problems
-from rerank.training.decontaminate import Benchmark, BenchmarkText, humaneval_texts, shapes, shingles
+from rerank.training.problems import training_problems
+from rerank.training.problems.decontaminate import Benchmark, BenchmarkText, humaneval_texts, shapes, shingles
 
 THIRTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen"
 BENCHMARK = Benchmark.of(

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from rerank.training.evaluate import (
+from rerank.training.scorer.evaluate import (
     ScoredPair,
     ScoredProblem,
     calibration_error,

@@ -8,12 +8,13 @@ import pytest
 from transformers import AutoTokenizer
 
 from rerank.backends.encoding import PromptEncoder
+from rerank.candidates.programs import program_key
 from rerank.errors import InputError
-from rerank.programs import program_key
 from rerank.prompts import Prompt
 from rerank.records import PublicProblem
 from rerank.store import write_rows
-from rerank.training.inputs import (
+from rerank.training.labels.rows import Label
+from rerank.training.scorer.inputs import (
     Judgment,
     LabelledProblem,
     exact_steps,
@@ -28,8 +29,7 @@ from rerank.training.inputs import (
     stream,
     usable,
 )
-from rerank.training.labels import Label
-from rerank.training.presets import TrainSettings, preset
+from rerank.training.scorer.presets import TrainSettings, preset
 
 SETTINGS = preset("small", max_programs=4, pack_tokens=1024, num_pairs=2)
 

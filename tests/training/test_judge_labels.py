@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rerank.store import read_rows
-from rerank.training.inputs import read_teacher
-from rerank.training.labels import read_labels
+from rerank.training.labels.rows import read_labels
+from rerank.training.scorer.inputs import read_teacher
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -9,8 +9,8 @@ import pytest
 
 from rerank.errors import InputError
 from rerank.store import write_rows
-from rerank.training import labels as module
-from rerank.training.labels import Label, balanced, difficulty, pairs, read_labels, write_labels
+from rerank.training.labels import rows as module
+from rerank.training.labels.rows import Label, balanced, difficulty, pairs, read_labels, write_labels
 
 
 def label(task: int, number: int, *, right: bool, origin: str = "sample", **changes) -> Label:

@@ -8,11 +8,11 @@ import pytest
 
 from rerank.errors import InputError, SettingError
 from rerank.store import write_rows
-from rerank.training import hub, mixture
-from rerank.training.decontaminate import Benchmark, BenchmarkText
-from rerank.training.judgments import MixtureRow, judgment_rows
-from rerank.training.mixture import Mixture
-from rerank.training.registry import HELD_OUT, TASKS
+from rerank.training.mixture import build, hub
+from rerank.training.mixture.build import Mixture
+from rerank.training.mixture.judgments import MixtureRow, judgment_rows
+from rerank.training.mixture.tasks import HELD_OUT, TASKS
+from rerank.training.problems.decontaminate import Benchmark, BenchmarkText
 
 
 def judgment(task: str, label: object, *, responses=("one", "two"), split: str = "train", **changes) -> dict:
@@ -167,7 +167,7 @@ def test_explicit_weights_choose_the_tasks() -> None:
 @pytest.mark.parametrize("setting", ["code_pair", "code_pair=many", "code_pair=-1"])
 def test_odd_weights_are_refused(setting: str) -> None:
     with pytest.raises(SettingError, match="--weight"):
-        mixture.parse_weights([setting])
+        build.parse_weights([setting])
 
 
 def test_dev_rows_weigh_one_and_come_last() -> None:
@@ -191,7 +191,7 @@ def test_the_order_depends_on_the_seed_alone() -> None:
 
 def test_the_table_names_every_task_with_its_share() -> None:
     rows = mixed(argument_convincing=15, conala_preference=5).rows()
-    text = mixture.table(mixture.sizes(rows, mixture.estimated_tokens), {("x", "too odd"): 3})
+    text = build.table(build.sizes(rows, build.estimated_tokens), {("x", "too odd"): 3})
     assert "argument_convincing" in text
     assert "75.0%" in text
     assert "dropped       3  x: too odd" in text

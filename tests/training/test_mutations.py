@@ -6,7 +6,7 @@ import difflib
 import pytest
 
 import sandbox
-from rerank.training.mutations import mutants
+from rerank.training.labels.mutations import mutants
 
 PROGRAM = '''\
 LIMIT = 100

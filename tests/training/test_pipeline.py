@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from rerank.errors import UserError
 from rerank.store import read_rows, write_rows
-from rerank.training.files import data_files
-from rerank.training.labelling import error_class, limits_of
-from rerank.training.labels import read_labels
+from rerank.training.labels.labelling import error_class, limits_of
+from rerank.training.labels.rows import read_labels
+from rerank.training.mixture.files import data_files
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

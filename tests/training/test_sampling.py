@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rerank.backends import GenerationRequest, Sample, Sampling
+from rerank.backends.interface import GenerationRequest, Sample, Sampling
 from rerank.errors import ResumeError
 from rerank.records import PublicProblem
 from rerank.store import Journal
-from rerank.training import modified, sampling
+from rerank.training.labels import modified, sampling
 
 DOUBLE = PublicProblem("t/double", 'def double(a):\n    """Twice the number."""\n', "double")
 TRIPLE = PublicProblem("t/triple", 'def triple(a):\n    """Three times the number."""\n', "triple")

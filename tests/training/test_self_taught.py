@@ -12,16 +12,16 @@ import pytest
 import torch
 from recipes import run, script
 
-from rerank.backends import GenerationRequest, Sample, Sampling
+from rerank.backends.interface import GenerationRequest, Sample, Sampling
 from rerank.errors import InputError
 from rerank.store import Journal, content_hash, read_rows, write_rows
-from rerank.training import self_taught
-from rerank.training.batch import collate, loss_sums, loss_weights, margins
-from rerank.training.inputs import judgment_example, read_judgments
-from rerank.training.labels import read_labels
-from rerank.training.presets import preset
-from rerank.training.self_taught import ORDERS, ProgramPair
-from rerank.training.trainer import train
+from rerank.training.labels.rows import read_labels
+from rerank.training.recipes import self_taught
+from rerank.training.recipes.self_taught import ORDERS, ProgramPair
+from rerank.training.scorer.batch import collate, loss_sums, loss_weights, margins
+from rerank.training.scorer.inputs import judgment_example, read_judgments
+from rerank.training.scorer.presets import preset
+from rerank.training.scorer.trainer import train
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 DRAW = Sampling(0.7, 0.9, 64, 0)
@@ -213,9 +213,9 @@ def test_agreement_by_hand() -> None:
 
 def test_a_model_learns_to_write_the_verdict_and_to_stop(base: Path, pairs: list[ProgramPair], tmp_path: Path) -> None:
     """What was learnt is written by the engine that judges: the prompt's tokens and the turn's end agree."""
-    from rerank import weights
-    from rerank.backends import EngineOptions
-    from rerank.backends.hf import TransformersEngine
+    from rerank.backends.hf.engine import TransformersEngine
+    from rerank.backends.interface import EngineOptions
+    from rerank.models import weights
 
     rows = [self_taught._learnt(pair, "ab", "a + b [[A]]") for pair in pairs[:6]]
     write_rows(tmp_path / "learnt.jsonl", rows)
@@ -233,9 +233,9 @@ def test_a_model_learns_to_write_the_verdict_and_to_stop(base: Path, pairs: list
 def test_dpo_by_hand_and_where_it_starts(base: Path, pairs: list[ProgramPair], tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from rerank.backends import block_mask
     from rerank.backends.encoding import PromptEncoder
-    from rerank.training.batch import Scorer
+    from rerank.backends.hf import block_mask
+    from rerank.training.scorer.batch import Scorer
 
     row = self_taught._learnt(pairs[0], "ab", "a + b [[A]]") | {"rejected": "no [[B]]"}
     write_rows(tmp_path / "p.jsonl", [row])

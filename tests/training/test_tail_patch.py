@@ -11,10 +11,10 @@ from recipes import SCRIPTS, run, write_judgments
 
 from rerank.errors import ModelError, SettingError
 from rerank.store import read_rows
-from rerank.training import tail_patch
-from rerank.training.presets import preset
-from rerank.training.tail_patch import CATEGORIES, GENERAL, OTHERS, Effect, Rules
-from rerank.training.trainer import train
+from rerank.training.recipes import tail_patch
+from rerank.training.recipes.tail_patch import CATEGORIES, GENERAL, OTHERS, Effect, Rules
+from rerank.training.scorer.presets import preset
+from rerank.training.scorer.trainer import train
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 BEFORE = dict.fromkeys(CATEGORIES, 0.5)
@@ -259,7 +259,7 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
 def test_the_checkpoint_is_judged_once_for_all_patches(
     base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank.training import trainer
+    from rerank.training.scorer import trainer
 
     settings = preset("small", num_steps=2, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
     start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder

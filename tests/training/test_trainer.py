@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from rerank.backends import layouts
 from rerank.backends.encoding import PromptEncoder
+from rerank.backends.hf import layouts
 from rerank.errors import InputError, ResumeError, SettingError
 from rerank.store import read_rows, write_rows
-from rerank.training.inputs import read_problems
-from rerank.training.presets import preset
-from rerank.training.trainer import learning_rate, train
+from rerank.training.scorer.inputs import read_problems
+from rerank.training.scorer.presets import preset
+from rerank.training.scorer.trainer import learning_rate, train
 
 # The new names are not in every transformers 5, and peft 0.21 uses an old one too.
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")

@@ -1,0 +1,1 @@
+"""Labels: samples and mutations of programs for training problems, and what running their tests said of each."""

@@ -8,6 +8,7 @@ memory suffices, judging whatever else is asked, sampling on CUDA where the same
 they share batches: on out-of-memory a batch is halved, which moves the last bits.
 """
 
+import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -182,6 +183,7 @@ class TransformersEngine:
         end_ids = self._end_ids
         uniform = torch.stack([_uniform(sampling, requests[place].id, index) for place, index in rows]).to(self.device)
         cache = transformers.DynamicCache(config=self.model.config)
+        held = {_cache_argument(self.model): cache}
         first = rows[0][0]
         shown = prompts[first : rows[-1][0] + 1]
         size = max(map(len, shown))
@@ -194,7 +196,7 @@ class TransformersEngine:
         if is_padded:
             seen = torch.tensor([[0] * (size - len(p)) + [1] * len(p) for p in shown], device=self.device)
             given = {"attention_mask": seen, "position_ids": (seen.cumsum(-1) - 1).clamp(min=0)}
-        logits = self.model(input_ids=tokens, past_key_values=cache, logits_to_keep=1, **given).logits[:, -1].float()
+        logits = self.model(input_ids=tokens, logits_to_keep=1, **held, **given).logits[:, -1].float()
         cache.batch_select_indices(prompt_of)
         logits = logits[prompt_of]  # (rows, vocab)
         seen = None if seen is None else seen[prompt_of]
@@ -229,7 +231,7 @@ class TransformersEngine:
             if seen is not None:
                 seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
                 given = {"attention_mask": seen, "position_ids": seen.sum(-1, keepdim=True) - 1}
-            output = self.model(input_ids=chosen[:, None], past_key_values=cache, logits_to_keep=1, **given)
+            output = self.model(input_ids=chosen[:, None], logits_to_keep=1, **held, **given)
             logits = output.logits[:, -1].float()
         return [done[row] for row in range(len(rows))]
 
@@ -244,6 +246,11 @@ class TransformersEngine:
         text = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ends = [at for word in stop if (at := text.find(word)) >= 0]
         return text[: min(ends)] if ends else text
+
+
+def _cache_argument(model: Any) -> str:
+    """The name of the argument of a model's forward that takes keys and values: transformers 5.24 renamed it."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def _is_full_attention(config: Any) -> bool:

@@ -2,7 +2,7 @@
 
 The runner starts it by exec with an empty environment:
 
-    python -s -S -P -c '...; sandbox.server.main()' CONTROL_FD CONFIG_JSON
+    python -s -S -P -c '...; sandbox.fork_server.main()' CONTROL_FD CONFIG_JSON
 
 It never holds a program, a test or a verdict: a program's text goes from the runner straight to the forked child, over
 a socket that only passes through here. What it imports is what every child finds imported, so it imports little.

@@ -1,6 +1,6 @@
 """What is taken away from a program: files, network, processes, memory, privileges.
 
-Two halves, both in the fork server (server.py), never in a process of the caller's:
+Two halves, both in the fork server (fork_server.py), never in a process of the caller's:
 
     jail = enter("full", packages)      # once for each server: namespaces, a read-only root, the filters made ready
     jail.confine(limits)                # in each forked child: its own folder and /proc, limits, no way back

@@ -78,7 +78,7 @@ class _Server:
         self._scratch = ""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = start_python("server", theirs.fileno(), {"level": level, "packages": packages})
+            self._process = start_python("fork_server", theirs.fileno(), {"level": level, "packages": packages})
         hello, _ = self.receive(_START_S)
         if "unconfined" in hello:
             self.close()

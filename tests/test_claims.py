@@ -16,7 +16,7 @@ from rerank.locks import claimed, each_once
 OTHER = """
 import json, os, signal, sys, time
 from pathlib import Path
-from rerank.claims import claimed
+from rerank.locks import claimed
 
 folder, end = Path(sys.argv[1]), sys.argv[2]
 with claimed(folder / "b.lock") as is_ours:

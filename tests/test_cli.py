@@ -73,7 +73,7 @@ def test_the_whole_job_without_a_model(problems, candidates, tmp_path):
 
 
 def test_reasoning_judges_a_tournament(problems, candidates, tmp_path, monkeypatch, fake_source):
-    from rerank import autoraters
+    from rerank.runs import judging
 
     opened = []
 
@@ -83,7 +83,7 @@ def test_reasoning_judges_a_tournament(problems, candidates, tmp_path, monkeypat
         engine.close = lambda: None
         return engine
 
-    monkeypatch.setattr(autoraters, "open_engine", open_engine)
+    monkeypatch.setattr(judging, "open_engine", open_engine)
     out = tmp_path / "run"
     given = ("--autorater", "m", "--mode", "reasoning", "--votes", "3", "--limit", "2", "--out", out, "--json")
     result = rerank("run", "--problems", problems, "--candidates", candidates, *given)

@@ -1,6 +1,6 @@
 """What a trained scorer's folder says of itself: scorer.json, which the trainer writes beside the weights.
 
-card = read_card("results/scorer/qwen2.5-coder-0.5b")
+card = read_card("rerank/data/scorer/qwen2.5-coder-0.5b")
 card.temperature["pointwise"]    # by which its log-odds are divided to be calibrated
 """
 

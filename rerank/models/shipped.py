@@ -1,11 +1,10 @@
-"""The files that come with rerank: the embedded default's candidates and the trained scorer."""
+"""The files that come with rerank, in its data folder: the default run's candidates and the trained scorers."""
 
 from pathlib import Path
 
 from rerank.errors import MissingError
 
-# In an installed package they lie beside the modules, in a checkout under results/.
-_PLACES = (Path(__file__).parent / "data", Path(__file__).parent.parent / "results")
+_DATA = Path(__file__).parents[1] / "data"
 CANDIDATES = "candidates/qwen2.5-coder-0.5b-instruct_humaneval_n10.jsonl.gz"
 SCORERS = {  # by the name that --autorater takes
     "rerank-0.5b": "scorer/qwen2.5-coder-0.5b",
@@ -15,8 +14,8 @@ DEFAULT_AUTORATER = "rerank-0.5b"
 
 
 def shipped(name: str) -> Path:
-    """Where a shipped file or folder lies. Raises MissingError where it is neither installed nor in a checkout."""
-    for place in _PLACES:
-        if (place / name).exists():
-            return place / name
-    raise MissingError(f"{name} is not beside this installation: install rerank again, or run from a checkout")
+    """Where a shipped file or folder lies. Raises MissingError where the installation lacks it."""
+    path = _DATA / name
+    if path.exists():
+        return path
+    raise MissingError(f"{path} is not in this installation: install rerank again")

@@ -5,8 +5,8 @@
     service.py    settings, start, stop          app.py        routes: request to answer
     gate.py       key, queue, sizes, time-outs   schemas.py    what requests may hold, for OpenAPI too
     batcher.py    many callers, one thread       upstream.py   where samples come from
-    judging.py    problems out of requests, and their candidates ranked together
-    metrics.py    counts for Prometheus          refusals.py   every error answer
+    ranking.py    problems out of requests, and their candidates ranked together
+    counters.py   counts for Prometheus          refusals.py   every error answer
 
 Importing this package imports none of them; fastapi, uvicorn and prometheus-client come with `rerank[server]`.
 """

@@ -1,6 +1,6 @@
 """transformers as an engine, on CPU and on one GPU: judging with shared prefixes, and sampling.
 
-Judging lays prompts out so that shared parts are computed once (packed_judge.py), and computes the logits of the two
+Judging lays prompts out so that shared parts are computed once (judge.py), and computes the logits of the two
 answers only. A model whose layers do not all see the whole context takes one prompt at a time.
 Sampling draws with one uniform number a token from a generator of each sample's own, so a sample depends on the seed,
 the request and its index, not on when it was drawn. Both are bit-identical from run to run on one machine as long as

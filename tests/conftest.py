@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from command_line import ROWS, WRONG, write
 
 from rerank.backends.interface import AnswerLogOdds, GenerationRequest, Sample, Sampling
 from rerank.prompts import Prompt
@@ -167,3 +168,26 @@ def fake_judge() -> type[FakeJudge]:
 @pytest.fixture
 def fake_source() -> type[FakeSource]:
     return FakeSource
+
+
+@pytest.fixture
+def given(tmp_path: Path):
+    """Three candidates a problem: two wrong ones that pass the docstring's example, and the right one, said last."""
+    bodies = [WRONG[2], "    return x + 7 if x > 3 else x + {}\n", "    return x + {}\n"]
+    problems = write(tmp_path / "problems.jsonl", ROWS)
+    candidates = write(
+        tmp_path / "candidates.jsonl",
+        [
+            {"task_id": row["task_id"], "completion": body.format(number), "mean_log_probability": -0.1 * place}
+            for number, row in enumerate(ROWS)
+            for place, body in enumerate(bodies)
+        ],
+    )
+    tests = write(
+        tmp_path / "tests.jsonl",
+        [
+            {"task_id": row["task_id"], "form": "continue", "texts": [f"0) == {n}\nassert add{n}(9) == {n + 9}\n"] * 3}
+            for n, row in enumerate(ROWS)
+        ],
+    )
+    return ("--problems", problems, "--candidates", candidates, "--limit", "3"), ("--tests", tests)

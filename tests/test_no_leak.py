@@ -8,6 +8,7 @@ import typing
 import pytest
 
 import rerank.evidence
+import sandbox
 from rerank.candidates.files import to_row
 from rerank.evidence import (
     agreement,
@@ -94,7 +95,7 @@ def test_nothing_of_a_hidden_test_is_run_written_or_decides(tmp_path):
 
 def test_no_job_that_gathers_evidence_holds_a_hidden_test(tmp_path, monkeypatch):
     jobs = []
-    real = ranking.sandbox.Pool
+    real = sandbox.Pool
 
     class Recording(real):
         def map(self, given, **options):
@@ -105,7 +106,7 @@ def test_no_job_that_gathers_evidence_holds_a_hidden_test(tmp_path, monkeypatch)
 
             return super().map(noted(), **options)
 
-    monkeypatch.setattr(ranking.sandbox, "Pool", Recording)
+    monkeypatch.setattr(sandbox, "Pool", Recording)
     run(tmp_path / "run", SECRET)
     assert jobs
     assert not any(str(SECRET) in f"{job.candidate}{job.test}{job.helpers}{job.stdin}" for job in jobs)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rerank.errors import MissingError, ModelError
-from rerank.models import loading, shipped
+from rerank.models import shipped
 from rerank.models.fetching import WHEELS, _from_hub, _from_wheels, _in_hub_cache, _made_once, _unpacked, cache_folder
 from rerank.models.folders import ModelFiles, _base_of, _is_whole, fingerprint
 from rerank.store import content_hash
@@ -71,7 +71,9 @@ def merged(files: ModelFiles) -> Path:
 
     def fill(part: Path) -> None:
 
-        loading.merged_folder(files, part)
+        from rerank.models.loading import merged_folder  # torch, for a merge only
+
+        merged_folder(files, part)
 
     return _made_once(target, fill)
 

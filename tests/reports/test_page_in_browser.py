@@ -405,7 +405,7 @@ def test_164_problems_of_100_candidates_open_in_under_two_seconds(opened):
 
 def test_the_script_that_times_it(opened, tmp_path):
     page = opened(toy_run())
-    script = Path(__file__).parent.parent / "scripts" / "bench_page.py"
+    script = Path(__file__).parents[2] / "scripts" / "bench_page.py"
     for place, code, said in ((page.path, 0, r"0\.\d MB, opened 2 times: median "), (tmp_path, 2, "error: ")):
         command = [sys.executable, str(script), str(place), "--times", "2"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -3,36 +3,7 @@
 import json
 
 import pytest
-from test_cli import ROWS, WRONG, rerank, write
-
-
-@pytest.fixture
-def given(tmp_path):
-    """Three candidates a problem: two wrong ones that pass the docstring's example, and the right one, said last."""
-    bodies = [WRONG[2], "    return x + 7 if x > 3 else x + {}\n", "    return x + {}\n"]
-    problems = write(tmp_path / "problems.jsonl", ROWS)
-    candidates = write(
-        tmp_path / "candidates.jsonl",
-        [
-            {"task_id": row["task_id"], "completion": body.format(number), "mean_log_probability": -0.1 * place}
-            for number, row in enumerate(ROWS)
-            for place, body in enumerate(bodies)
-        ],
-    )
-    tests = write(
-        tmp_path / "tests.jsonl",
-        [
-            {"task_id": row["task_id"], "form": "continue", "texts": [f"0) == {n}\nassert add{n}(9) == {n + 9}\n"] * 3}
-            for n, row in enumerate(ROWS)
-        ],
-    )
-    return ("--problems", problems, "--candidates", candidates, "--limit", "3"), ("--tests", tests)
-
-
-def figures(result) -> dict[str, float]:
-    assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)["suites"][0]["selectors"]
-    return {row["selector"]: row["figures"]["pass_at_1"]["value"] for row in rows}
+from command_line import ROWS, WRONG, figures, rerank
 
 
 def test_written_tests_find_what_the_examples_cannot(given, tmp_path):

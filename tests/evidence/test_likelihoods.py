@@ -5,8 +5,7 @@ import logging
 import math
 
 import pytest
-from test_cli import rerank, write
-from test_evidence_cli import figures, given  # noqa: F401 - a fixture
+from command_line import figures, rerank, write
 
 from rerank.backends.interface import EngineOptions, LikelihoodRequest
 from rerank.errors import ModelError
@@ -158,7 +157,7 @@ def test_an_engine_without_likelihoods(fake_judge):
         require(fake_judge([]), "m")
 
 
-def test_a_run_with_a_reviewer_goes_on_where_it_stopped(given, tmp_path, tiny_model):  # noqa: F811
+def test_a_run_with_a_reviewer_goes_on_where_it_stopped(given, tmp_path, tiny_model):
     source, _ = given
     out = tmp_path / "run"
     options = (*source, "--autorater", "examples", "--reviewer", tiny_model, "--out", out, "--json")
@@ -181,7 +180,7 @@ def test_a_run_with_a_reviewer_goes_on_where_it_stopped(given, tmp_path, tiny_mo
         ("codet", "needs written tests; give --tests"),
     ],
 )
-def test_selectors_that_lack_their_evidence(given, tmp_path, name, message):  # noqa: F811
+def test_selectors_that_lack_their_evidence(given, tmp_path, name, message):
     result = rerank("run", *given[0], "--autorater", name, "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert message in result.output

@@ -5,8 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_cli import ROWS, WRONG, rerank
-from test_table_scripts import call
+from command_line import ROWS, WRONG, call, rerank
 
 from rerank.candidates.programs import normal_form, program_key
 from rerank.selection.posterior import GROUPS, read_model

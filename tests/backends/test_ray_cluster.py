@@ -206,7 +206,7 @@ def test_another_form_of_cluster_is_one_line(problems, candidates):
 
 
 def test_the_plan_in_the_docs_is_what_its_command_prints():
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     command = [sys.executable, "scripts/plan_cluster.py", "plan", "--rates", "results/cluster/rates.json"]
     sizes = ["--problems", "1000000", "--n", "100", "--gpus", "64"]
     printed = subprocess.run([*command, *sizes], cwd=root, capture_output=True, text=True, check=True).stdout

@@ -510,6 +510,6 @@ def test_a_prompt_in_the_middle_of_a_body_belongs_to_its_continuations():
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_under_load_nothing_is_lost_or_crossed():
-    script = Path(__file__).parent.parent / "scripts" / "bench_server.py"
+    script = Path(__file__).parents[2] / "scripts" / "bench_server.py"
     done = subprocess.run([sys.executable, script, "--clients", "16", "--seconds", "5"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

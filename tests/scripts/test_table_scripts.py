@@ -1,22 +1,14 @@
 """The scripts that make tables from what runs left behind, against tables worked out by hand."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import SCRIPTS, call
 from typer.testing import CliRunner
 
 from rerank.cli.app import app
 from rerank.store import write_rows
-
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-
-
-def call(script: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def a_training_run(folder: Path, log_odds: list[float]) -> Path:

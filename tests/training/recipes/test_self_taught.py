@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipes import run, script
+from recipe_runs import run, script
 
 from rerank.backends.interface import GenerationRequest, Sample, Sampling
 from rerank.errors import InputError

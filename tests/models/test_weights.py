@@ -226,7 +226,8 @@ def test_the_hub_is_asked_where_it_answers(hub, tmp_path, name, expected):
     """In a process of its own: the hub's client reads its settings once."""
     code = """
 import sys
-from rerank import errors, weights
+from rerank import errors
+from rerank.models import weights
 try:
     assert weights.locate(sys.argv[1]) is None
     found = weights.resolve(sys.argv[1])
@@ -382,5 +383,7 @@ def test_the_cache_folder_is_the_users_choice(monkeypatch, settings, expected):
 
 def test_resolving_a_folder_loads_no_engine(tiny_model):
     """A listing of what is here (`rerank doctor`) need not wait for torch."""
-    code = "import sys; from rerank import weights; weights.resolve(sys.argv[1]); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from rerank.models import weights; weights.resolve(sys.argv[1]); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code, str(tiny_model)], check=True, timeout=60)

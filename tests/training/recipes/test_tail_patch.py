@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recipes import SCRIPTS, run, write_judgments
+from recipe_runs import SCRIPTS, run, write_judgments
 
 from rerank.errors import ModelError, SettingError
 from rerank.store import read_rows

@@ -17,7 +17,7 @@ from rerank.cli.app import app
 from rerank.errors import InputError
 from rerank.problems.benchmarks import load_problems
 
-PLUGINS = Path(__file__).parent.parent / "scripts" / "plugins"
+PLUGINS = Path(__file__).parents[2] / "scripts" / "plugins"
 HUMANEVAL = list(read_problems().values())
 RIGHT = [row["prompt"] + row["canonical_solution"] for row in HUMANEVAL]
 WRONG = [row["prompt"] + "    # A long way to no result.\n    return None\n" + "    x = 1\n" * 60 for row in HUMANEVAL]
@@ -133,7 +133,7 @@ def test_ten_lines(tmp_path, tiny_model):
     upstream = FakeUpstream(lambda _, body: chat_answer(*["    return None\n"] * body["n"]))
     # The shipped scorer's base is not on a test machine: the tiny model stands in for it, by the name that it goes by.
     code = (
-        "import runpy, sys, rerank.shipped\n"
+        "import runpy, sys, rerank.models.shipped\n"
         f"rerank.models.shipped.DEFAULT_AUTORATER = {str(tiny_model)!r}\n"
         f"sys.argv = ['ten_lines.py', {upstream.url!r}, 'm', 'problem.py']\n"
         f"runpy.run_path({str(PLUGINS / 'ten_lines.py')!r}, run_name='__main__')\n"

@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from test_cli import ROWS, rerank, write
-from test_evidence_cli import figures
+from command_line import ROWS, figures, rerank, write
 
 from rerank.backends.interface import EngineOptions, Sample
 from rerank.errors import ResumeError, SettingError

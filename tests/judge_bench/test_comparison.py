@@ -16,7 +16,7 @@ from rerank.judge_bench.raters import Answer
 from rerank.runs.folder import RunFolder
 from rerank.store import write_rows
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def pair(name: str, number: int, *, category: str = "code") -> Case:

@@ -10,48 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from rerank.cli.app import app
-
-ROWS = [
-    {
-        "task_id": f"toy/{number}",
-        "prompt": f'def add{number}(x):\n    """Add {number}.\n\n    >>> add{number}(1)\n    {number + 1}\n    """\n',
-        "entry_point": f"add{number}",
-        "canonical_solution": f"    return x + {number}\n",
-        "test": f"def check(f):\n    assert f(0) == {number}\n    assert f(5) == {number + 5}\n",
-    }
-    for number in range(6)
-]
-RIGHT = "    return x + {}\n"
-WRONG = ["    return x\n", "    return x - {}\n", "    if x == 1:\n        return x + {}\n    return -1\n"]
-
-
-def write(path: Path, rows: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def problems(tmp_path: Path) -> Path:
-    return write(tmp_path / "problems.jsonl", ROWS)
-
-
-@pytest.fixture
-def candidates(tmp_path: Path) -> Path:
-    return write(
-        tmp_path / "candidates.jsonl",
-        [
-            {"task_id": row["task_id"], "completion": body.format(number), "mean_log_probability": -0.1 * place}
-            for number, row in enumerate(ROWS)
-            for place, body in enumerate([*WRONG, RIGHT])
-        ],
-    )
-
-
-def rerank(*arguments: object, stdin: str | None = None):
-    return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin)
+from command_line import RIGHT, ROWS, WRONG, rerank, write
 
 
 def test_the_whole_job_without_a_model(problems, candidates, tmp_path):

@@ -375,7 +375,8 @@ def test_key_of_what_parses_with_pain(program: str):
 
 def test_deepest_nesting_does_not_end_the_process():
     code = (
-        "from rerank.programs import *\nfrom rerank.records import PublicProblem\n"
+        "from rerank.candidates.extraction import extract\nfrom rerank.candidates.programs import program_key\n"
+        "from rerank.records import PublicProblem\n"
         "for c in ('-', '(', '[', 'f(', '1+', 'not ', 'a.', 'lambda: ', '{1:', 'a if b else '):\n"
         "    for n in (90, 900, 9_000):\n"
         "        program_key('x = ' + c * n + '1'); extract(PublicProblem('t', 'def f():\\n', 'f'), '    ' + c * n)\n"

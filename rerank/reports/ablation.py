@@ -18,7 +18,7 @@ from rerank.records import Candidate, PublicProblem, Ranking
 from rerank.reports import ablation
 from rerank.runs.finished import Passed
 from rerank.selection.posterior import default_of
-from rerank.selection.selectors import NEED_TESTS, select
+from rerank.selection.selectors import SELECTORS, select
 
 Groups = Mapping[str, Sequence[Candidate]]
 
@@ -105,7 +105,7 @@ def rankings(
                 continue  # the same as `all`
             if not name.startswith("all") and not all(has[part] for part in wanted):
                 continue
-        elif not all(has[part] for part in wanted) or (row.selector in NEED_TESTS and not has["tests"]):
+        elif not all(has[part] for part in wanted) or ("tests" in SELECTORS[row.selector].needs and not has["tests"]):
             continue
         found[name] = {
             problem.task_id: select(

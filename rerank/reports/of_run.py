@@ -7,7 +7,6 @@ from typing import Any
 import sandbox
 from rerank.autoraters import AUTORATERS
 from rerank.candidates.files import by_problem
-from rerank.evidence.agreement import AGREEMENTS
 from rerank.records import Candidate, Comparison, Problem
 from rerank.reports import page
 from rerank.reports.report import Cost, Picker, Report, build_report
@@ -18,7 +17,7 @@ from rerank.runs.journals import load_candidates, load_comparisons, load_ranking
 from rerank.runs.outcomes import execute
 from rerank.selection import selectors as selection
 from rerank.selection.aggregation import AGGREGATES
-from rerank.selection.selectors import NEED_LIKELIHOODS
+from rerank.selection.selectors import SELECTORS, EvidenceKind
 from rerank.selection.tournaments import TOURNAMENTS
 
 
@@ -87,9 +86,17 @@ def _costs(folder: RunFolder, selectors: Iterable[str]) -> dict[str, Cost]:
     with folder.journal("costs") as journal:
         rows = list(journal.rows.values())
     models = set(AUTORATERS)
-    needs = {name: {"trials"} for name in AGREEMENTS} | {name: {name} for name in ("examples", *models)}
-    needs |= {name: {"likelihoods"} for name in NEED_LIKELIHOODS}
-    needs |= {name: {"examples", "trials", *models} for name in ("posterior", "posterior+guard")}
+    stages: dict[EvidenceKind, set[str]] = {
+        "examples": {"examples"},
+        "inputs": {"trials"},
+        "tests": {"trials"},
+        "likelihoods": {"likelihoods"},
+        "scores": models,
+    }
+    needs = {name: {name} for name in models}
+    for name in SELECTORS.keys() - models:
+        evidence = SELECTORS[name].needs | SELECTORS[name].uses
+        needs[name] = set().union(*(stages.get(kind, set()) for kind in evidence))
     found = {}
     for selector in selectors:
         own = [row for row in rows if row["stage"] in needs.get(selector, ())]

@@ -19,7 +19,6 @@ from rerank.errors import InputError
 from rerank.metrics import Estimate, Uplift, growth_by_order, growth_by_resampling, mcnemar_p, mean_pass_at_k, uplift
 from rerank.records import Candidate, Comparison, Problem, Ranking
 from rerank.selection.aggregation import OrderConsistency, order_consistency
-from rerank.selection.selectors import _WITHOUT_GROWTH
 
 Passed = Mapping[tuple[str, int], bool]  # (task_id, candidate index): did it pass?
 Picker = Callable[[str, tuple[int, ...]], int]  # task_id and some of its candidate indices to the index of the choice
@@ -175,7 +174,9 @@ def _suite(
     for name, given in ranked.items():
         if name in pickers:
             growth[name] = _growth_by_picking(pickers[name], of_task, outcomes, seed=seed)
-        elif name not in _WITHOUT_GROWTH and not any(ranking.num_comparisons for ranking in given.values()):
+        elif (name not in SELECTORS or SELECTORS[name].has_growth) and not any(
+            ranking.num_comparisons for ranking in given.values()
+        ):
             growth[name] = growth_by_order(
                 [[outcomes[task_id, index] for index in given[task_id].order] for task_id in of_task]
             )

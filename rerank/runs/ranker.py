@@ -27,8 +27,7 @@ from rerank.runs.judging import open_autorater
 from rerank.runs.settings import ScoreSettings
 from rerank.selection import selectors
 from rerank.selection.aggregation import AGGREGATES
-from rerank.selection.baselines import BASELINES
-from rerank.selection.selectors import NEED_LIKELIHOODS, NEED_TESTS
+from rerank.selection.selectors import SELECTORS
 from rerank.selection.tournaments import TOURNAMENTS
 from rerank.store import Journal, read_rows
 
@@ -49,7 +48,12 @@ class Ranker:
         self._options = options
         self._engine: Engine | None = None
         self._pool: sandbox.Pool | None = None
-        self._card = scorer_card.read_card(self.settings.autorater, options.weights if options else None)
+        # Other names are selectors' and stand for no model that a hub could have.
+        self._card = (
+            scorer_card.read_card(self.settings.autorater, options.weights if options else None)
+            if self.settings.needs_model
+            else scorer_card.UNTRAINED
+        )
 
     def rank(self, problem: PublicProblem, solutions: Sequence[str]) -> tuple[list[Candidate], Ranking]:
         """Candidates in the order of `solutions` (texts of any shape that `programs.extract` reads) and their ranking.
@@ -65,12 +69,10 @@ class Ranker:
         settings = self.settings
         problems = [problem for problem, _ in tasks]
         groups = {problem.task_id: candidates for problem, candidates in tasks}
-        if settings.autorater in NEED_LIKELIHOODS:
-            raise SettingError(f"--autorater {settings.autorater}: needs a reviewer; rerank run --reviewer takes one")
-        if settings.autorater in NEED_TESTS:
-            raise SettingError(f"--autorater {settings.autorater}: needs written tests; rerank run --tests takes them")
         if not settings.needs_model:
-            known = {} if settings.autorater in BASELINES else self._behaviour(tasks)
+            selector = SELECTORS[settings.autorater]
+            require_no_more(settings.autorater)
+            known = self._behaviour(tasks) if selector.executes else {}
             for problem, candidates in tasks:
                 evidence = known.get(problem.task_id) or Evidence(seed=settings.seed)
                 yield Ranked(selectors.select(settings.autorater, problem, candidates, evidence), 0)
@@ -154,6 +156,15 @@ class Ranker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def require_no_more(autorater: str) -> None:
+    """Raise SettingError for a selector whose evidence only a whole run has."""
+    needs = SELECTORS[autorater].needs if autorater in SELECTORS else frozenset()
+    if "likelihoods" in needs:
+        raise SettingError(f"--autorater {autorater}: needs a reviewer; rerank run --reviewer takes one")
+    if "tests" in needs:
+        raise SettingError(f"--autorater {autorater}: needs written tests; rerank run --tests takes them")
 
 
 def _flat(

@@ -33,7 +33,7 @@ from rerank.runs.outcomes import Passed
 from rerank.runs.settings import ScoreSettings, SelectSettings
 from rerank.selection import budget, posterior, selectors
 from rerank.selection.aggregation import AGGREGATES
-from rerank.selection.selectors import MODEL_FREE, NEED_LIKELIHOODS, NEED_TESTS
+from rerank.selection.selectors import MODEL_FREE, SELECTORS, EvidenceKind
 from rerank.selection.tournaments import TOURNAMENTS
 from rerank.store import write_rows
 
@@ -59,9 +59,10 @@ def score(
     where known, only feeds the figure beside the progress bar. An interrupt is let through once the problems
     judged so far are ranked and written.
     """
-    if settings.autorater in NEED_TESTS and not answers:
+    needs = SELECTORS[settings.autorater].needs if settings.autorater in SELECTORS else frozenset()
+    if "tests" in needs and not answers:
         raise SettingError(f"--autorater {settings.autorater}: needs written tests; give --tests or --test-writer")
-    if settings.autorater in NEED_LIKELIHOODS and not load_likelihoods(folder):
+    if "likelihoods" in needs and not load_likelihoods(folder):
         raise SettingError(f"--autorater {settings.autorater}: needs a model's likelihoods; give --reviewer")
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
     if card and settings.mode != "reasoning" and not card.knows(settings.mode):
@@ -82,6 +83,7 @@ def score(
     judged: dict[str, Ranking] = {}
     outcomes = passed.base if passed else {}
     began = time.monotonic()
+    interrupt: KeyboardInterrupt | None = None
     try:
         if card:
             with closing(_judge(folder, asked, groups, settings, card, options, outcomes, wanted)) as rankings:
@@ -89,24 +91,28 @@ def score(
                     judged[ranking.task_id] = ranking
                     if select.max_seconds is not None and time.monotonic() - began > select.max_seconds:
                         break
-    finally:
-        waits = set() if select.max_seconds is not None or not card else {problem.task_id for problem in asked}
-        done = [problem for problem in problems if problem.task_id in judged or problem.task_id not in waits]
-        evidence = evidence_of(folder, done, shares, tried, select, settings.seed, wanted)
-        found = _without_model(done, groups, evidence, has_tests=bool(answers))
-        if card and wanted is None:
-            found[settings.selector] = [judged[problem.task_id] for problem in done]
-            weight = card.log_probability_weight.get(settings.mode)
-            if weight is not None and all(each.mean_log_probability is not None for each in candidates):
-                added = _with_log_probability(folder, done, groups, settings, weight, judged)
-                found |= {added[0].selector: added} if added else {}
-            if settings.mode == "encoded-once":  # which has the pointwise scores as well
-                found["pointwise"] = [
-                    selectors.select("pointwise", each.public, groups[each.task_id], evidence[each.task_id])
-                    for each in done
-                ]
-        write_rows(folder.path / "rankings.jsonl", (asdict(each) for name in found for each in found[name]))
-    return found
+    except KeyboardInterrupt as stopped:  # goes on once what is judged so far is ranked and written
+        interrupt = stopped
+    waits = set() if select.max_seconds is not None or not card else {problem.task_id for problem in asked}
+    done = [problem for problem in problems if problem.task_id in judged or problem.task_id not in waits]
+    evidence = evidence_of(folder, done, shares, tried, select, settings.seed, wanted)
+    rankings_by_selector = _without_model(done, groups, evidence, has_tests=bool(answers))
+    if card and wanted is None:
+        rankings_by_selector[settings.selector] = [judged[problem.task_id] for problem in done]
+        weight = card.log_probability_weight.get(settings.mode)
+        if weight is not None and all(each.mean_log_probability is not None for each in candidates):
+            added = _with_log_probability(folder, done, groups, settings, weight, judged)
+            rankings_by_selector |= {added[0].selector: added} if added else {}
+        if settings.mode == "encoded-once":  # which has the pointwise scores as well
+            rankings_by_selector["pointwise"] = [
+                selectors.select("pointwise", each.public, groups[each.task_id], evidence[each.task_id])
+                for each in done
+            ]
+    rows = (asdict(ranking) for rankings in rankings_by_selector.values() for ranking in rankings)
+    write_rows(folder.path / "rankings.jsonl", rows)
+    if interrupt:
+        raise interrupt
+    return rankings_by_selector
 
 
 def _without_model(
@@ -114,16 +120,20 @@ def _without_model(
 ) -> dict[str, list[Ranking]]:
     """The rankings of every selector that asks no model itself."""
     known = any(each.mean_log_probability is not None for group in groups.values() for each in group)
-    left_out = {"log-probability"} if not known else set()
-    left_out |= set() if has_tests else set(NEED_TESTS)
-    left_out |= set() if any(each.likelihoods for each in evidence.values()) else set(NEED_LIKELIHOODS)
+    absent: set[EvidenceKind] = set()
+    if not known:
+        absent.add("log-probability")
+    if not has_tests:
+        absent.add("tests")
+    if not any(each.likelihoods for each in evidence.values()):
+        absent.add("likelihoods")
     return {
         name: [
             selectors.select(name, problem.public, groups[problem.task_id], evidence[problem.task_id])
             for problem in problems
         ]
         for name in MODEL_FREE
-        if name not in left_out
+        if not SELECTORS[name].needs & absent
     }
 
 

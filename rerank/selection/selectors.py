@@ -15,7 +15,8 @@ The order in which candidates, scores and comparisons are given never matters.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from rerank.evidence import likelihoods
 from rerank.evidence.agreement import AGREEMENTS, Agreement
@@ -27,15 +28,28 @@ from rerank.selection.aggregation import AGGREGATES, Aggregate
 from rerank.selection.baselines import BASELINES
 from rerank.selection.tournaments import Tournament
 
-# No curve: the same at every n, up to noise; and what a program is worth depends on which others there are, so that the
-# ranking of all does not say what would be chosen among some.
-_WITHOUT_GROWTH = ("random", "first", *AGREEMENTS, "posterior", "posterior+guard")
-# Autoraters by name that need no model; the posterior takes a model's scores where there are some.
-MODEL_FREE = (*BASELINES, "examples", *AGREEMENTS, *VALUES, "posterior", "posterior+guard")
+EvidenceKind = Literal["log-probability", "examples", "inputs", "tests", "likelihoods", "scores", "comparisons"]
+EXECUTED: frozenset[EvidenceKind] = frozenset({"examples", "inputs", "tests"})  # made by running the candidates
 
-NEED_TESTS = ("codet", "srank")  # selectors that have nothing to go by without written tests
-NEED_LIKELIHOODS = tuple(likelihoods.VALUES)  # and without a reviewer
-Selector = Callable[[PublicProblem, Sequence[Candidate], Evidence], Ranking]
+Rank = Callable[[PublicProblem, Sequence[Candidate], Evidence], Ranking]
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """All facts of one selector; command line, reports, costs and the server's checks derive from them."""
+
+    rank: Rank
+    needs: frozenset[EvidenceKind] = frozenset()  # without these it has a value for no program
+    uses: frozenset[EvidenceKind] = frozenset()  # and these it takes where they are at hand
+    is_autorater: bool = True  # --autorater takes its name; the others come with a model's judgments
+    # Without a growth curve: what is the same at every n up to noise, and what values a program by which others there
+    # are, so that the ranking of all does not say what would be chosen among some.
+    has_growth: bool = True
+
+    @property
+    def executes(self) -> bool:
+        """Whether it asks for the candidates to be run."""
+        return bool((self.needs | self.uses) & EXECUTED)
 
 
 def rank_by(
@@ -74,11 +88,11 @@ def rank_examples(problem: PublicProblem, candidates: Sequence[Candidate], evide
     return rank_by(values, candidates, task_id=problem.task_id, selector="examples")
 
 
-def _agreement(name: str, agreement: Agreement) -> Selector:
+def _agreement(name: str, agreement: Agreement, needs: frozenset[EvidenceKind]) -> Rank:
     """A published selector: those that need written tests see these alone, as published, the others every input."""
 
     def rank(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
-        tried = evidence.written if name in NEED_TESTS else evidence.behaviour
+        tried = evidence.written if "tests" in needs else evidence.behaviour
         counts = Counter(each.key for each in candidates if each.key is not None)
         values = agreement(tried, counts) if tried else {}
         return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector=name)
@@ -86,7 +100,7 @@ def _agreement(name: str, agreement: Agreement) -> Selector:
     return rank
 
 
-def _likelihood(name: str) -> Selector:
+def _likelihood(name: str) -> Rank:
     def rank(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
         values = likelihoods.values_of(name, evidence.likelihoods)
         return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector=name)
@@ -101,9 +115,7 @@ def rank_posterior(
     model: posterior.Model | None = None,
 ) -> Ranking:
     """By the log-odds that the program is right, given all evidence at hand."""
-    beliefs = posterior.believe(candidates, evidence, model or posterior.read_model())
-    values = by_key({key: belief.log_odds for key, belief in beliefs.items()}, candidates)
-    return rank_by(values, candidates, task_id=problem.task_id, selector="posterior")
+    return _rank_beliefs(problem, candidates, posterior.believe(candidates, evidence, model or posterior.read_model()))
 
 
 def rank_guarded(
@@ -114,12 +126,19 @@ def rank_guarded(
 ) -> Ranking:
     """As the posterior ranks, with the generator's own choice before all unless another is surely better."""
     model = model or posterior.read_model()
-    ranking = rank_posterior(problem, candidates, evidence, model)
     beliefs = posterior.believe(candidates, evidence, model)
+    ranking = _rank_beliefs(problem, candidates, beliefs)
     choice = posterior.choose(candidates, beliefs, model, confidence=evidence.confidence, greedy=evidence.greedy)
     order = (choice.index, *(index for index in ranking.order if index != choice.index))
     values = dict(zip(ranking.order, ranking.values, strict=True))
     return Ranking(problem.task_id, "posterior+guard", order, tuple(values[index] for index in order))
+
+
+def _rank_beliefs(
+    problem: PublicProblem, candidates: Sequence[Candidate], beliefs: Mapping[str, posterior.Belief]
+) -> Ranking:
+    values = by_key({key: belief.log_odds for key, belief in beliefs.items()}, candidates)
+    return rank_by(values, candidates, task_id=problem.task_id, selector="posterior")
 
 
 def rank_pairwise(
@@ -192,7 +211,7 @@ def _gains(candidates: Sequence[Candidate], weight: float) -> dict[int, float]:
     return {each.index: weight * (each.mean_log_probability or 0.0) for each in candidates}
 
 
-def _baseline(name: str) -> Selector:
+def _baseline(name: str) -> Rank:
     def rank(problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
         values = BASELINES[name](candidates, task_id=problem.task_id, seed=evidence.seed)
         judges_nothing = name in ("random", "first")
@@ -207,18 +226,40 @@ def rank_borda(problem: PublicProblem, candidates: Sequence[Candidate], evidence
     return rank_by(by_key(values, candidates), candidates, task_id=problem.task_id, selector="borda")
 
 
+_TESTS: frozenset[EvidenceKind] = frozenset({"tests"})
+_BEHAVIOUR: frozenset[EvidenceKind] = frozenset({"inputs"})
+_OF_AGREEMENT = {"codet": _TESTS, "srank": _TESTS}  # as published; the others see every input at hand
+_ALL: frozenset[EvidenceKind] = frozenset({"log-probability", "examples", "inputs", "tests", "scores", "comparisons"})
+
+# In the order of a report's rows.
 SELECTORS: dict[str, Selector] = {
-    **{name: _baseline(name) for name in BASELINES},
-    "examples": rank_examples,
-    "pointwise": rank_pointwise,
-    "borda": rank_borda,
-    **{name: _agreement(name, agreement) for name, agreement in AGREEMENTS.items()},
-    **{name: _likelihood(name) for name in NEED_LIKELIHOODS},
-    "posterior": rank_posterior,
-    "posterior+guard": rank_guarded,
+    name: Selector(
+        _baseline(name),
+        needs=frozenset({"log-probability"}) if name == "log-probability" else frozenset(),
+        has_growth=name not in ("random", "first"),
+    )
+    for name in BASELINES
 }
+SELECTORS["examples"] = Selector(rank_examples, needs=frozenset({"examples"}))
+for _name, _values in AGREEMENTS.items():
+    _needs = _OF_AGREEMENT.get(_name, _BEHAVIOUR)
+    SELECTORS[_name] = Selector(_agreement(_name, _values, _needs), needs=_needs, has_growth=False)
+for _name in VALUES:
+    SELECTORS[_name] = Selector(_likelihood(_name), needs=frozenset({"likelihoods"}))
+SELECTORS["posterior"] = Selector(rank_posterior, uses=_ALL, has_growth=False)
+SELECTORS["posterior+guard"] = Selector(rank_guarded, uses=_ALL, has_growth=False)
+SELECTORS["pointwise"] = Selector(rank_pointwise, needs=frozenset({"scores"}), is_autorater=False)
+SELECTORS["borda"] = Selector(rank_borda, needs=frozenset({"comparisons"}), is_autorater=False)
+
+# Autoraters by name that need no model; the posterior takes a model's scores where there are some.
+MODEL_FREE = tuple(name for name, selector in SELECTORS.items() if selector.is_autorater)
+
+
+def has_growth(name: str) -> bool:
+    """Whether a ranking of all candidates says what would be chosen among some; also of a model's own rankings."""
+    return name not in SELECTORS or SELECTORS[name].has_growth
 
 
 def select(name: str, problem: PublicProblem, candidates: Sequence[Candidate], evidence: Evidence) -> Ranking:
     """The ranking of one problem's candidates by the selector called `name`, one of SELECTORS."""
-    return SELECTORS[name](problem, candidates, evidence)
+    return SELECTORS[name].rank(problem, candidates, evidence)

@@ -10,9 +10,9 @@ import uvicorn
 
 from rerank.backends.interface import EngineOptions
 from rerank.errors import SettingError
-from rerank.evidence.agreement import AGREEMENTS
-from rerank.runs.ranker import Ranker
+from rerank.runs.ranker import Ranker, require_no_more
 from rerank.runs.settings import ScoreSettings
+from rerank.selection.selectors import SELECTORS
 from rerank.server.app import Limits, create_app
 from rerank.server.counters import Metrics
 from rerank.server.gate import Gate
@@ -89,10 +89,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 def check(settings: ServeSettings) -> None:
     """Raise SettingError for settings that do not go together."""
-    if settings.scoring.autorater == "examples" and not settings.execute:
-        raise SettingError("--autorater examples runs candidates in the sandbox: say so with --execute")
-    if settings.scoring.autorater in AGREEMENTS:
-        raise SettingError(f"--autorater {settings.scoring.autorater}: is for whole runs; take a model, or another")
+    autorater = settings.scoring.autorater
+    require_no_more(autorater)
+    if autorater in SELECTORS and SELECTORS[autorater].executes and not settings.execute:
+        raise SettingError(f"--autorater {autorater} runs candidates in the sandbox: say so with --execute")
     if not settings.limits.api_key and not _is_loopback(settings.host):
         raise SettingError(
             f"--host {settings.host}: others can reach it; give --api-key (or RERANK_API_KEY), or take 127.0.0.1"

@@ -4,12 +4,14 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,11 +20,16 @@ import pytest
 from servers import FakeUpstream, chat_answer, serving, text_answer
 from typer.testing import CliRunner
 
+from rerank.backends.interface import EngineOptions
 from rerank.cli.app import app
-from rerank.errors import MissingError, ModelError, WorkerError
+from rerank.errors import MissingError, ModelError, SettingError, WorkerError
 from rerank.runs.ranker import Ranker
+from rerank.runs.settings import ScoreSettings
+from rerank.selection.selectors import SELECTORS
 from rerank.server import gate
+from rerank.server.app import Limits
 from rerank.server.ranking import Task, find_problem, read_task
+from rerank.server.service import ServeSettings, check
 
 PROMPT = 'def double(x):\n    """Twice x.\n\n    >>> double(3)\n    6\n    """\n'
 LONG_WRONG = "    total = x + 2\n    return total\n"
@@ -437,11 +444,29 @@ def test_nothing_is_executed_unless_asked_for(monkeypatch):
         assert [(each["index"], each["rerank"]["examples"]) for each in found] == [(0, None), (1, None), (2, None)]
 
 
+@pytest.mark.parametrize("name", [name for name, selector in SELECTORS.items() if selector.is_autorater])
+def test_what_runs_candidates_or_lacks_its_evidence_is_refused_at_the_start(name):
+    selector = SELECTORS[name]
+    settings = ServeSettings(ScoreSettings(name), EngineOptions(), upstream=None, execute=False, limits=Limits())
+    if selector.needs & {"tests", "likelihoods"}:
+        for execute in (False, True):
+            with pytest.raises(SettingError, match=f"--autorater {re.escape(name)}: needs"):
+                check(replace(settings, execute=execute))
+        return
+    if selector.executes:
+        with pytest.raises(SettingError, match="--execute"):
+            check(settings)
+    else:
+        assert name in ("random", "first", "shortest", "log-probability")
+        check(settings)
+    check(replace(settings, execute=True))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--autorater", "examples"], "--execute"),
-        (["--autorater", "codet"], "--autorater codet: is for whole runs"),
+        (["--autorater", "codet"], "--autorater codet: needs written tests"),
         (["--autorater", "first", "--host", "0.0.0.0"], "--api-key"),
         (["--autorater", "first", "--n", "9", "--max-n", "8"], "--max-n"),
         (["--autorater", "first", "--upstream", "ftp://somewhere"], "--upstream ftp://somewhere"),

@@ -1,8 +1,8 @@
 """What the pages say is so: their commands run and print what stands there, or at least parse; rows and links fit.
 
 A `console` block of a page is run, line by line, in a folder of the page's own, and its output compared, unless a
-comment before it says `not run: why`. All commands are parsed by the parsers that take them. `file: NAME` before a block
-makes that file in the folder. What is run is rerank, our scripts, cat, echo and printf, nothing else.
+comment before it says `not run: why`. All commands are parsed by the parsers that take them. `file: NAME` before a
+block makes that file in the folder. What is run is rerank, our scripts, cat, echo and printf, nothing else.
 """
 
 import importlib.util

@@ -1,8 +1,8 @@
 """What the pages say is so: their commands run and print what stands there, or at least parse; rows and links fit.
 
-A `console` block of a page under docs/ is run, line by line, in a folder of the page's own, and its output compared,
-unless a comment before it says `not run: why`. All commands, README's too, are parsed by the parsers that take them.
-`file: NAME` before a block makes that file in the folder. What is run is rerank, our scripts and cat, nothing else.
+A `console` block of a page is run, line by line, in a folder of the page's own, and its output compared, unless a
+comment before it says `not run: why`. All commands are parsed by the parsers that take them. `file: NAME` before a
+block makes that file in the folder. What is run is rerank, our scripts, cat, echo and printf, nothing else.
 """
 
 import importlib.util
@@ -30,6 +30,7 @@ from rerank.store import read_rows
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MAKE_TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
 FENCED = re.compile(r"(?:<!-- (?P<note>(?:not run|file|row): .*?) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.S)
 
 
@@ -123,7 +124,9 @@ def check(command: str) -> None:
                 if "-m" in arguments:
                     asked = arguments[arguments.index("-m") + 1]
                     assert asked in [marker.partition(":")[0] for marker in markers]
-            case ["cat" | "ruff" | "mypy" | "apt-get", *_]:
+            case ["make", *targets]:
+                assert set(targets) <= MAKE_TARGETS, f"no target of the Makefile among {targets}"
+            case ["cat" | "echo" | "printf", *_]:
                 pass
             case [program, *_]:
                 raise AssertionError(f"{program} is no command of ours")
@@ -152,6 +155,7 @@ def test_what_does_not_parse_is_found():
         "python scripts/absent.py",
         "python -m sandbox --no-such",
         "pip install '.[no_such]'",
+        "make no_such",
         "rm x",
     ):
         with pytest.raises(Exception, match=r"no |No |not |nvalid"):
@@ -159,8 +163,6 @@ def test_what_does_not_parse_is_found():
 
 
 def run_steps(page: Path) -> list[Step]:
-    if page.parent.name != "docs":
-        return []
     return [each for note, text in blocks(page, "console") if not note.startswith("not run") for each in steps(text)]
 
 
@@ -190,7 +192,7 @@ def timeless(output: str) -> str:
 def call(command: str) -> subprocess.CompletedProcess:
     """A plain `rerank` in this process, which has its modules loaded; anything else in a shell."""
     words = shlex.split(command)
-    assert words[0] in ("rerank", "python", "cat"), f"{command}: say `not run: why` before it"
+    assert words[0] in ("rerank", "python", "cat", "echo", "printf"), f"{command}: say `not run: why` before it"
     if words[0] == "rerank" and not {"|", "<", ">", "&&"} & set(words):
         result = CliRunner().invoke(app, words[1:])
         return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
@@ -222,11 +224,39 @@ def test_the_rows_shown_have_the_fields_that_are_written(tmp_path, monkeypatch):
 
 
 def test_every_link_leads_somewhere():
-    for page in PAGES:
+    cards = [*(ROOT / "results").rglob("*.md"), *(ROOT / "rerank" / "data").rglob("*.md")]
+    for page in [*PAGES, *cards]:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#\s]+)", text):
             if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
+
+
+def test_the_table_of_the_first_page_is_that_of_the_default_run():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    report = json.loads((ROOT / "results" / "default_run" / "report.json").read_text(encoding="utf-8"))
+    base = report["suites"][0]
+    recorded = {row["selector"]: row["figures"]["pass_at_1"] for row in base["selectors"]}
+    recorded |= {"mean": base["mean"], "oracle": base["oracle"]}
+    rows = {"at random": "mean", "log-probability": "log-probability", "the scorer": "pointwise"}
+    rows |= {"the prompt's own examples": "examples", "all evidence": "posterior", "oracle": "oracle"}
+    for start, selector in rows.items():
+        (cells,) = re.findall(rf"^\| {start}.* \| (\S+) \((\S+) to (\S+)\) \| (\d+)% \|$", readme, re.M)
+        figure = recorded[selector]
+        gain = figure["value"] - base["mean"]["value"]
+        closed = gain / (base["oracle"]["value"] - base["mean"]["value"])
+        expected = [f"{100 * figure[bound]:.1f}" for bound in ("value", "low", "high")]
+        assert list(cells) == [*expected, f"{100 * closed:.0f}"], selector
+
+
+def test_the_first_page_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) < 600
+
+
+def test_every_folder_of_results_is_in_the_index_of_claims():
+    index = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    folders = {path.name for path in (ROOT / "results").iterdir() if path.is_dir()}
+    assert folders <= set(re.findall(r"\]\((\w[\w.]*)(?:#[\w-]+)?\)", index))
 
 
 def test_the_first_page_names_all_others():

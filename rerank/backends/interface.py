@@ -7,7 +7,7 @@ samples, a LikelihoodSource the likelihood of given text. An Engine does one of 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rerank.prompts import Prompt
 
@@ -133,6 +133,7 @@ class Judge(Protocol):
         """Yield the answers of each group, in order. Raises ModelError where the model can't take the prompts."""
 
 
+@runtime_checkable
 class ContestJudge(Protocol):
     """What judges encoded-once. Not every engine can: vLLM and a server take whole prompts only."""
 
@@ -158,6 +159,7 @@ class SampleSource(Protocol):
         """Yield each request with its samples, in order."""
 
 
+@runtime_checkable
 class LikelihoodSource(Protocol):
     """What reads how likely a given answer is. vLLM and a server do not show whole distributions."""
 
@@ -192,4 +194,4 @@ class EngineOptions:
     max_prompt_tokens: int = 8192  # longer prompts are shortened, see encoding.py; never above the model's context
     memory_share: float = 0.85  # of a GPU, which vLLM takes at once for itself
     cluster: str | None = None  # "ray" or "ray://HOST:PORT": the engine's copies lie there
-    replicas: int | None = None  # how many on a cluster; None: one a GPU, or one a node where there is none
+    replicas: int | None = None  # how many on a cluster; None: one per GPU, or one per node where there is none

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rerank.candidates.programs import (
-    _binds,
     _bound_at_top,
     _compiles,
     _Definition,
@@ -24,6 +23,7 @@ from rerank.candidates.programs import (
     _global_names,
     _is_defined,
     _parse,
+    bound_names,
 )
 from rerank.records import PublicProblem
 
@@ -236,9 +236,9 @@ def _missing_preamble(problem: PublicProblem, answer: ast.Module) -> str:
     kept = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            lacking = ast.dump(node) not in repeated and not set(_binds(node)) <= bound
+            lacking = ast.dump(node) not in repeated and not set(bound_names(node)) <= bound
         else:
-            lacking = not (names := set(_binds(node))) or not names <= bound
+            lacking = not (names := set(bound_names(node))) or not names <= bound
         if lacking:
             kept.append("\n".join(lines[_first_line(node) - 1 : node.end_lineno]))
     return "\n".join(kept)
@@ -354,7 +354,7 @@ def _drop_demo(program: str, tree: ast.Module, problem: PublicProblem, *, keep_a
     figures for base models count a right function with a wrong assert below it as failed.
     """
     top = problem.entry_point.partition(".")[0]
-    places = [number for number, node in enumerate(tree.body) if top in _binds(node)]
+    places = [number for number, node in enumerate(tree.body) if top in bound_names(node)]
     entry = places[0] if keep_asserts else places[-1]  # a second version after the prompt's own function is babble
     used = {top}.union(*(_global_names(node) for node in tree.body if isinstance(node, _Definition)))
     kept, cuts = [], dict[str, None]()
@@ -391,7 +391,7 @@ def _demo_reason(node: ast.stmt, after: bool, used: set[str], *, keep_asserts: b
         return "" if keep_asserts else "checks after the function"
     if isinstance(node, ast.Expr | ast.For | ast.While | ast.With):
         return "calls after the function"
-    if isinstance(node, ast.Assign | ast.AnnAssign) and not used & set(_binds(node)):
+    if isinstance(node, ast.Assign | ast.AnnAssign) and not used & set(bound_names(node)):
         return "calls after the function"
     return ""
 

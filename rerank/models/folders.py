@@ -33,7 +33,7 @@ def fingerprint(folder: Path) -> str:
     return content_hash(parts)
 
 
-def _base_of(adapter: Path) -> str:
+def base_of(adapter: Path) -> str:
     path = adapter / "adapter_config.json"
     try:
         base = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
@@ -44,7 +44,7 @@ def _base_of(adapter: Path) -> str:
     return str(base)
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
     """Whether a folder holds a model with every file of its weights."""
     if not (folder / "config.json").is_file():
         return False

@@ -28,6 +28,13 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if {"avx512_bf16", "amx_bf16", "bf16"} & set(flags) else torch.float32
 
 
+def gpus() -> tuple[str | None, list[str]]:
+    """The CUDA version that torch was built for (None: a CPU-only build), and one line per GPU of this host."""
+    cuda = torch.version.cuda
+    devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return cuda, [f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, CUDA {cuda}" for gpu in devices]
+
+
 def load_tokenizer(files: ModelFiles) -> Any:
     """A model's tokenizer; an adapter's own where it brings one."""
     folder = files.adapter if files.adapter and (files.adapter / "tokenizer_config.json").exists() else files.folder

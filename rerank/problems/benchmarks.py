@@ -21,6 +21,7 @@ import importlib.resources
 import importlib.util
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from rerank import store
@@ -54,8 +55,7 @@ def load_problems(name_or_path: str | Path) -> list[Problem]:
     if not problems:
         raise InputError("holds no problem", path=path)
     if name == "mbpp":
-        return [Problem(p.task_id, p.prompt, p.entry_point, p.test, None, p.canonical_solution, p.prompt_kind)
-                for p in problems.values()]  # fmt: skip
+        return [replace(problem, extra_test=None) for problem in problems.values()]
     return list(problems.values())
 
 

@@ -72,10 +72,9 @@ def _programs(candidates: Sequence[Candidate]) -> dict[str, str]:
 
 def require(source: Any, model: str) -> LikelihoodSource:
     """The engine, if it can read likelihoods. Raises ModelError for one that cannot."""
-    if not hasattr(source, "likelihoods"):
+    if not isinstance(source, LikelihoodSource):
         raise ModelError(f"--reviewer {model}: its backend shows no likelihoods of given text; take transformers")
-    found: LikelihoodSource = source
-    return found
+    return source
 
 
 def _row(problem: PublicProblem, key: str, program: str, coder: Likelihood, reviewer: Likelihood) -> Row:

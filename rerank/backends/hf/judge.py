@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 _SUMMED = 16  # keys whose values a matrix instruction adds up at once, in no order of their own
 _PAIR_TILE = 8  # programs: neighbouring verdicts look at few programs, so that FlexAttention skips the others
 _ITEMS_AHEAD = 64  # that are laid out before they are wanted: some packs
+_DENSE_QUESTION_TOKENS = 2048  # asked in one pass with dense attention, whatever `max_tokens` is
 _PACKS_ASKED = 4  # read packs whose pairs are asked together, with flex: a few long passes instead of many short ones
 
 
@@ -323,7 +324,10 @@ class PackedJudge:
         num_kept = sum(len(part.until) for part in kept)
         is_flex = self._attention == "flex"
         length, step = len(question), self._question_step
-        for taken in _take(asked, max(1, block_mask.num_questions(self._max_tokens, length, step))):
+        # A float32 product of few rows takes another kernel on some processors, so where the passes are cut moves the
+        # last bits: with dense attention they are cut in one way, at any `max_tokens`. These passes are small.
+        room = self._max_tokens if is_flex else _DENSE_QUESTION_TOKENS
+        for taken in _take(asked, max(1, block_mask.num_questions(room, length, step))):
             num_asked = sum(slice_.stop - slice_.start for _, slice_ in taken)
             packed = block_mask.ask(
                 kept,

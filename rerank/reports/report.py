@@ -174,9 +174,7 @@ def _suite(
     for name, given in ranked.items():
         if name in pickers:
             growth[name] = _growth_by_picking(pickers[name], of_task, outcomes, seed=seed)
-        elif (name not in SELECTORS or SELECTORS[name].has_growth) and not any(
-            ranking.num_comparisons for ranking in given.values()
-        ):
+        elif has_growth(name) and not any(ranking.num_comparisons for ranking in given.values()):
             growth[name] = growth_by_order(
                 [[outcomes[task_id, index] for index in given[task_id].order] for task_id in of_task]
             )

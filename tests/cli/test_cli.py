@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from command_line import RIGHT, ROWS, WRONG, rerank, write
 
+from rerank.testing import FakeEngine, use_engines
+
 
 def test_the_whole_job_without_a_model(problems, candidates, tmp_path):
     out = tmp_path / "run"
@@ -31,21 +33,17 @@ def test_the_whole_job_without_a_model(problems, candidates, tmp_path):
     }  # fmt: skip
 
 
-def test_reasoning_judges_a_tournament(problems, candidates, tmp_path, monkeypatch, fake_source):
-    from rerank.runs import judging
-
+def test_reasoning_judges_a_tournament(problems, candidates, tmp_path):
     opened = []
 
-    def open_engine(_backend, model, options):
+    def open_engine(model, options):
         opened.append((model, options.purpose))
-        engine = fake_source(["because. [[A]]", "[[A]]", "[[B]]"] * 200)
-        engine.close = lambda: None
-        return engine
+        return FakeEngine(samples=["because. [[A]]", "[[A]]", "[[B]]"] * 200)
 
-    monkeypatch.setattr(judging, "open_engine", open_engine)
     out = tmp_path / "run"
     given = ("--autorater", "m", "--mode", "reasoning", "--votes", "3", "--limit", "2", "--out", out, "--json")
-    result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
+    with use_engines(open_engine):
+        result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
     assert result.exit_code == 0, result.output
     assert opened == [("m", "generate")]
     names = [row["selector"] for row in json.loads(result.stdout)["suites"][0]["selectors"]]

@@ -1,4 +1,4 @@
-"""What tests share: a scrubbed environment, a tiny random model made on the spot, fakes that answer from a queue."""
+"""What tests share: a scrubbed environment, and a tiny random model made on the spot."""
 
 import os
 
@@ -8,14 +8,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Tiny models gain nothing from threads, and waiting ones keep a shared core busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from command_line import ROWS, WRONG, write
-
-from rerank.backends.interface import AnswerLogOdds, GenerationRequest, Sample, Sampling
-from rerank.prompts import Prompt
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -113,61 +109,6 @@ def tiny_adapter(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> 
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft asks transformers by an old name
         get_peft_model(base, settings).save_pretrained(folder)
     return folder
-
-
-FAKE_SETTINGS = {"engine": "fake", "model": "fake", "weights": "none", "device": "none", "dtype": "none"}
-
-
-class FakeJudge:
-    """An engine that judges from a queue: a number is a verdict, a text the reason why there is none."""
-
-    settings = FAKE_SETTINGS
-
-    def __init__(self, queue: Iterable[float | str]):
-        self.queue = list(queue)
-        self.asked: list[list[Prompt]] = []  # one list a group
-
-    def answer_log_odds(self, groups: Iterable[Sequence[Prompt]]) -> Iterator[list[AnswerLogOdds]]:
-        for prompts in groups:
-            self.asked.append(list(prompts))
-            yield [self._answer(self.queue.pop(0)) for _ in prompts]
-
-    @staticmethod
-    def _answer(verdict: float | str) -> AnswerLogOdds:
-        if isinstance(verdict, str):
-            return AnswerLogOdds(None, 10, 5, verdict)
-        return AnswerLogOdds(verdict, 10, 5)
-
-
-class FakeSource:
-    """An engine that generates from a queue of texts; `requests` is what it was asked."""
-
-    settings = FAKE_SETTINGS
-    has_chat_template = True
-
-    def __init__(self, queue: Iterable[str]):
-        self.queue = list(queue)
-        self.requests: list[GenerationRequest] = []
-        self.sampling: Sampling | None = None
-
-    def generate(
-        self, requests: Iterable[GenerationRequest], num_samples: int, sampling: Sampling
-    ) -> Iterator[tuple[GenerationRequest, list[Sample]]]:
-        self.sampling = sampling
-        for request in requests:
-            self.requests.append(request)
-            texts = [self.queue.pop(0) for _ in range(num_samples)]
-            yield request, [Sample(text, len(text), "stop", -0.5) for text in texts]
-
-
-@pytest.fixture
-def fake_judge() -> type[FakeJudge]:
-    return FakeJudge
-
-
-@pytest.fixture
-def fake_source() -> type[FakeSource]:
-    return FakeSource
 
 
 @pytest.fixture

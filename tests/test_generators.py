@@ -10,6 +10,7 @@ from rerank.generators import STYLES, generate, style_of
 from rerank.models import weights
 from rerank.records import PublicProblem
 from rerank.store import Journal
+from rerank.testing import FakeEngine
 
 PROBLEMS = [PublicProblem(f"t/{n}", f"def f{n}(x):\n    '''Add {n}.'''\n", f"f{n}") for n in range(3)]
 TEXT = PublicProblem("m/1", "Write a function to add two numbers.", "add", "text")
@@ -26,9 +27,9 @@ def draw(source, journal, problems=PROBLEMS, *, num_samples=2, **changes):
     return generate(problems, source, journal, **settings)
 
 
-def test_a_candidate_keeps_what_the_model_wrote_and_the_program_in_it(fake_source, journal):
+def test_a_candidate_keeps_what_the_model_wrote_and_the_program_in_it(journal):
     raw = "Sure:\n```python\ndef f0(x):\n    return x\n```"
-    [[candidate]] = draw(fake_source([raw]), journal, PROBLEMS[:1], num_samples=1)
+    [[candidate]] = draw(FakeEngine(samples=[raw]), journal, PROBLEMS[:1], num_samples=1)
     assert candidate.raw == raw
     assert "return x" in candidate.program
     assert candidate.key is not None
@@ -36,26 +37,26 @@ def test_a_candidate_keeps_what_the_model_wrote_and_the_program_in_it(fake_sourc
     assert from_row(journal["t/0", 0]) == candidate
 
 
-def test_a_killed_run_repeats_nothing_that_it_finished(fake_source, journal):
-    first = fake_source(["    return 0"] * 6)
+def test_a_killed_run_repeats_nothing_that_it_finished(journal):
+    first = FakeEngine(samples=["    return 0"] * 6)
     list(itertools.islice(draw(first, journal), 1))
-    second = fake_source(["    return 1"] * 6)
+    second = FakeEngine(samples=["    return 1"] * 6)
     list(draw(second, journal))
     assert [request.id for request in second.requests] == ["t/1", "t/2"]
     assert "return 0" in journal["t/0", 1]["program"]
     assert "return 1" in journal["t/1", 0]["program"]
 
 
-def test_a_finished_run_asks_for_nothing(fake_source, journal):
-    list(draw(fake_source(["    return 0"] * 6), journal))
-    idle = fake_source([])
+def test_a_finished_run_asks_for_nothing(journal):
+    list(draw(FakeEngine(samples=["    return 0"] * 6), journal))
+    idle = FakeEngine()
     assert list(draw(idle, journal)) == []
     assert idle.requests == []
 
 
-def test_more_samples_keep_those_drawn_before(fake_source, journal):
-    list(draw(fake_source(["    return 0"] * 6), journal))
-    list(draw(fake_source(["    return 1"] * 9), journal, num_samples=3))
+def test_more_samples_keep_those_drawn_before(journal):
+    list(draw(FakeEngine(samples=["    return 0"] * 6), journal))
+    list(draw(FakeEngine(samples=["    return 1"] * 9), journal, num_samples=3))
     assert ["return 0" in journal["t/0", index]["program"] for index in range(3)] == [True, True, False]
 
 
@@ -75,22 +76,22 @@ def test_requests(style, problem, shows, is_chat):
     assert bool(request.stop) == (not is_chat)  # a chat model ends its turn by itself
 
 
-def test_a_base_model_answering_in_words_gets_the_beginning_back(fake_source, journal):
-    source = fake_source(["a, b):\n    return a + b\n"])
+def test_a_base_model_answering_in_words_gets_the_beginning_back(journal):
+    source = FakeEngine(samples=["a, b):\n    return a + b\n"])
     [[candidate]] = draw(source, journal, [TEXT], num_samples=1, style="base")
     assert "def add(a, b):" in candidate.program
     assert candidate.key is not None
 
 
-def test_a_prompt_that_opens_with_a_docstring_is_continued_like_any_other(fake_source, journal):
+def test_a_prompt_that_opens_with_a_docstring_is_continued_like_any_other(journal):
     problem = PublicProblem("t/9", '"""Helpers."""\n\ndef f(x):\n', "f")
-    [[candidate]] = draw(fake_source(["    return x\n"]), journal, [problem], num_samples=1, style="base")
+    [[candidate]] = draw(FakeEngine(samples=["    return x\n"]), journal, [problem], num_samples=1, style="base")
     assert candidate.raw == "    return x\n"
     assert candidate.program.count("def f(x)") == 1
 
 
-def test_style_follows_the_chat_template(fake_source):
-    source = fake_source([])
+def test_style_follows_the_chat_template():
+    source = FakeEngine()
     assert style_of(source) == "chat"
     source.has_chat_template = False
     assert style_of(source) == "base"

@@ -1,31 +1,26 @@
 """Hidden tests never reach selection: not by type, not in what is run, asked or written, and not in the choice."""
 
 import dataclasses
+import importlib
 import inspect
 import json
+import pkgutil
+import re
+import types
 import typing
 
-import pytest
-
+import rerank.autoraters
 import rerank.evidence
+import rerank.prompts
+import rerank.selection
 import sandbox
 from rerank.candidates.files import to_row
-from rerank.evidence import (
-    agreement,
-    examples,
-    gathering,
-    generated_inputs,
-    record,
-    test_writers,
-    trials,
-    written_tests,
-)
+from rerank.evidence import record, written_tests
 from rerank.records import Candidate, Problem, PublicProblem
 from rerank.runs import evidence, ranking
 from rerank.runs.candidates import Benchmark
 from rerank.runs.folder import RunFolder
 from rerank.runs.settings import ScoreSettings
-from rerank.selection import budget, posterior, selectors
 from rerank.store import write_rows
 
 SECRET = 90210
@@ -47,22 +42,90 @@ def test_a_public_problem_has_no_field_for_a_test():
     }
 
 
-@pytest.mark.parametrize(
-    "module", [agreement, examples, gathering, generated_inputs, trials, written_tests, posterior, selectors, budget]
-)
-def test_no_function_of_selection_takes_a_problem_or_an_outcome(module):
-    """`writers.read_answers` alone takes Problems, to match lines to them; it gives back what the file holds."""
-    for name, function in inspect.getmembers(module, inspect.isfunction):
-        if function.__module__ != module.__name__:
+# What selection is made of: every module in here is looked at, a new one too.
+SELECTION = (rerank.evidence, rerank.selection, rerank.autoraters, rerank.prompts)
+# (module, function, parameter): why it may take what no other function of selection takes.
+ALLOWED = {
+    (
+        "rerank.evidence.test_writers",
+        "read_answers",
+        "problems",
+    ): "to match lines to them; returns what the file holds",
+}
+
+
+def modules_of(packages):
+    for package in packages:
+        yield package
+        for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}."):
+            yield importlib.import_module(found.name)
+
+
+def functions_of(module):
+    """Its functions and the methods of its classes, records' own __init__ among them, by name."""
+    for name, each in vars(module).items():
+        if getattr(each, "__module__", None) != module.__name__:
             continue
-        for parameter, annotation in function.__annotations__.items():
-            words = str(annotation)
-            for part in (annotation, *typing.get_args(annotation)):
-                assert part is not Problem, f"{name}({parameter})"
-            assert "records.Problem" not in words, f"{name}({parameter})"
-            assert parameter == "outcome" or "Outcome" not in words, f"{name}({parameter})"
+        if inspect.isclass(each):
+            for method, function in vars(each).items():
+                if inspect.isfunction(inspect.unwrap(getattr(function, "__func__", function))):
+                    yield f"{name}.{method}", inspect.unwrap(getattr(function, "__func__", function))
+        elif callable(each):
+            yield name, inspect.unwrap(each)
+
+
+def mentioned(annotation):
+    """Every type in an annotation, those in brackets too; a name in quotes stays a text."""
+    yield annotation
+    for part in typing.get_args(annotation):
+        for each in part if isinstance(part, list) else [part]:
+            yield from mentioned(each)
+
+
+def leaks(module):
+    """Parameters through which a hidden test, or what a program did on it, could come in."""
+    for name, function in functions_of(module):
+        for parameter, annotation in getattr(function, "__annotations__", {}).items():
+            parts = list(mentioned(annotation))
+            words = {word for each in parts if isinstance(each, str) for word in re.findall(r"\w+", each)}
+            if Problem in parts or "Problem" in words:
+                yield module.__name__, name, parameter
+
+
+def test_no_function_of_selection_takes_a_problem():
+    modules = list(modules_of(SELECTION))
+    assert len(modules) > 20
+    assert {leak for module in modules for leak in leaks(module)} == set(ALLOWED)
+
+
+def test_outcomes_reach_evidence_by_its_own_jobs_only():
+    """What the sandbox says of a program is evidence where evidence itself asked: nobody hands outcomes in."""
+    for module in modules_of(SELECTION):
+        for name, function in functions_of(module):
+            for parameter, annotation in getattr(function, "__annotations__", {}).items():
+                words = f"{annotation}"
+                assert parameter in ("outcome", "return") or "Outcome" not in words, f"{module.__name__} {name}"
     assert "test" not in {field.name for field in dataclasses.fields(record.Evidence)}
-    assert test_writers.__name__.startswith(rerank.evidence.__name__)
+
+
+def test_a_leak_is_found():
+    """The walk itself: a function, a method and a record that take a hidden test, however it is written."""
+    module = types.ModuleType("leaky")
+    code = (
+        "from dataclasses import dataclass\nfrom collections.abc import Callable, Sequence\n"
+        "from rerank.records import Problem, PublicProblem\n"
+        "def fine(problem: PublicProblem) -> str: ...\n"
+        "def plain(problem: Problem): ...\n"
+        "def deep(problems: dict[str, Sequence[Problem]] | None): ...\n"
+        "def quoted(problem: 'Problem'): ...\n"
+        "def called(choose: Callable[[Problem], int]): ...\n"
+        "class Writer:\n    def write(self, problem: Problem): ...\n"
+        "@dataclass\nclass Record:\n    problem: Problem\n"
+    )
+    exec(compile(code, "leaky", "exec", dont_inherit=True), vars(module))
+    assert [name for _, name, _ in leaks(module)] == [
+        "plain", "deep", "quoted", "called", "Writer.write", "Record.__init__",
+    ]  # fmt: skip
 
 
 def run(folder, secret: int):

@@ -6,6 +6,7 @@ import pytest
 
 from rerank.autoraters.reasoning import Reasoning, count_votes, pair_text, read_verdict
 from rerank.records import Comparison, PublicProblem
+from rerank.testing import FakeEngine
 
 PROBLEM = PublicProblem("t/0", 'def add(a, b):\n    """Sum."""\n', "add")
 PROGRAMS = {"p": "def add(a, b):\n    return a + b", "q": "def add(a, b):\n    return a - b"}
@@ -42,8 +43,8 @@ def test_votes_without_a_verdict_are_counted_and_take_no_side() -> None:
     assert count_votes(["", "?"]).log_odds is None
 
 
-def test_comparisons_by_majority(fake_source) -> None:
-    source = fake_source(["[[A]]", "[[A]]", "[[B]]", "[[B]]", "[[B]]", "?", "?", "?", "?"])
+def test_comparisons_by_majority() -> None:
+    source = FakeEngine(samples=["[[A]]", "[[A]]", "[[B]]", "[[B]]", "[[B]]", "?", "?", "?", "?"])
     autorater = Reasoning(source, num_votes=3)
     pairs = [("p", "q"), ("q", "p"), ("p", "bad"), ("p", "q")]
     found = autorater.compare(PROBLEM, pairs, {**PROGRAMS, "bad": "def"})
@@ -63,8 +64,8 @@ def test_comparisons_by_majority(fake_source) -> None:
     assert second.text.index("return a - b") < second.text.index("return a + b")
 
 
-def test_a_tournament_asks_both_orders(fake_source) -> None:
-    source = fake_source(["[[A]]", "[[B]]"])
+def test_a_tournament_asks_both_orders() -> None:
+    source = FakeEngine(samples=["[[A]]", "[[B]]"])
     [played] = Reasoning(source).play_many([(PROBLEM, PROGRAMS, lambda _scores: [("p", "q")])])
     assert [(each.first, each.second, each.log_odds > 0) for each in played.comparisons] == [
         ("p", "q", True),

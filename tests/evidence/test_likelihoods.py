@@ -15,6 +15,7 @@ from rerank.models import weights
 from rerank.records import Candidate, PublicProblem
 from rerank.runs.reviewing import require
 from rerank.selection.selectors import select
+from rerank.testing import FakeEngine
 
 PROBLEM = PublicProblem("t", "def f(x):\n    '''Twice x.\n\n    >>> f(2)\n    4\n    '''\n", "f")
 REQUESTS = [
@@ -152,9 +153,9 @@ def test_words_of_a_problem(prompt, kind, expected):
     assert words_of(PublicProblem("t", prompt, "f", kind)) == expected
 
 
-def test_an_engine_without_likelihoods(fake_judge):
+def test_an_engine_without_likelihoods():
     with pytest.raises(ModelError, match="--reviewer m: its backend shows no likelihoods"):
-        require(fake_judge([]), "m")
+        require(FakeEngine(), "m")
 
 
 def test_a_run_with_a_reviewer_goes_on_where_it_stopped(given, tmp_path, tiny_model):

@@ -8,15 +8,16 @@ from rerank.evidence.test_writers import Answers, read_answers, write_answers
 from rerank.records import Problem
 from rerank.runs.folder import KEYS
 from rerank.store import Journal, write_rows
+from rerank.testing import FakeEngine
 
 PROMPT = "def f(x):\n    '''Twice x.\n    >>> f(2)\n    4\n    '''\n"
 PROBLEM = Problem("t", PROMPT, "f", "assert f(7) == 14")
 METHOD = Problem("m", "class A:\n    def g(self):\n        pass\n", "A.g", "")
 
 
-def test_a_model_is_asked_once_and_read_back(tmp_path, fake_source):
+def test_a_model_is_asked_once_and_read_back(tmp_path):
     path = tmp_path / "tests.jsonl"
-    source = fake_source(["1) == 2\n", "3) == 6\n"])
+    source = FakeEngine(samples=["1) == 2\n", "3) == 6\n"])
     for _ in range(2):  # the second time there is nothing left to ask
         with Journal(path, key=KEYS["tests"]) as journal:
             rows = write_answers(
@@ -29,9 +30,9 @@ def test_a_model_is_asked_once_and_read_back(tmp_path, fake_source):
     }
 
 
-def test_a_writer_that_is_shown_no_example_copies_none(tmp_path, fake_source):
+def test_a_writer_that_is_shown_no_example_copies_none(tmp_path):
     path = tmp_path / "tests.jsonl"
-    source = fake_source(["2) == 4\n"])
+    source = FakeEngine(samples=["2) == 4\n"])
     with Journal(path, key=KEYS["tests"]) as journal:
         list(write_answers([PROBLEM.public], source, journal, form="continue", num_samples=1, sampling=Sampling(),
                            without_examples=True))  # fmt: skip

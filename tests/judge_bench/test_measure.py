@@ -19,6 +19,7 @@ from rerank.judge_bench.measure import JudgeSettings
 from rerank.judge_bench.raters import Answer, EncodedOnceRater, LogitRater, ReasoningRater, RuleRater
 from rerank.runs.folder import RunFolder
 from rerank.store import Journal, read_rows, write_rows
+from rerank.testing import FakeEngine
 
 PAIR = Case("toy", "pairwise", "helpfulness", "Which is better?", (("prompt", "Hi"),), ("long one", "short"), "A")
 
@@ -173,22 +174,22 @@ def test_a_task_of_the_mixture_is_asked_as_it_is_trained() -> None:
         assert asked.segments == trained.segments
 
 
-def test_classes_and_grades_from_log_odds_of_two(fake_judge) -> None:
+def test_classes_and_grades_from_log_odds_of_two() -> None:
     three = Case("c", "classification", "safety", "Which?", (), ("x",), "b", classes=("a", "b", "c"))
     grade = Case("g", "pointwise", "summary", "How good?", (), ("x",), 4.0)
     # Log-odds of the first answer against each other one.
-    judge = fake_judge([-2.0, 1.0, *[-5.0, 0.0, 0.0, 0.0]])
+    judge = FakeEngine(verdicts=[-2.0, 1.0, *[-5.0, 0.0, 0.0, 0.0]])
     [[which], [how]] = LogitRater(judge, "pairwise").answer([[Ask(three)], [Ask(grade)]])
     assert figures.named_class(three, which) == "b"
     assert sum(2.718281828**value for value in which.values) == pytest.approx(1)
     # exp(5) against four ones: nearly all of the weight is on grade 2.
     assert figures.grade(how) == pytest.approx((1 + 2 * 148.413 + 3 + 4 + 5) / (148.413 + 4), abs=1e-3)
-    assert [prompt.answers for prompt in judge.asked[1]] == [("1", other) for other in "2345"]
-    assert len({prompt.segments for prompt in judge.asked[1]}) == 1
+    assert [prompt.answers for prompt in judge.prompts[1]] == [("1", other) for other in "2345"]
+    assert len({prompt.segments for prompt in judge.prompts[1]}) == 1
 
 
-def test_orders_are_turned_back_and_no_verdict_is_kept(fake_judge) -> None:
-    judge = fake_judge([1.0, 0.25, "broken"])
+def test_orders_are_turned_back_and_no_verdict_is_kept() -> None:
+    judge = FakeEngine(verdicts=[1.0, 0.25, "broken"])
     [answers] = LogitRater(judge, "pairwise").answer(
         [[Ask(PAIR), Ask(PAIR, swapped=True), Ask(PAIR, remark="attention A")]]
     )
@@ -196,23 +197,23 @@ def test_orders_are_turned_back_and_no_verdict_is_kept(fake_judge) -> None:
     assert answers[2].num_unparsed == 1
 
 
-def test_best_of_in_both_modes(fake_judge) -> None:
+def test_best_of_in_both_modes() -> None:
     [case] = row_cases(REWARD_BENCH_2, "rb2")
-    [[found]] = LogitRater(fake_judge([0.5, 0.4, -1.0]), "pointwise").answer([[Ask(case)]])
+    [[found]] = LogitRater(FakeEngine(verdicts=[0.5, 0.4, -1.0]), "pointwise").answer([[Ask(case)]])
     assert found.values == (0.5, 0.4, -1.0)
     # Ordered pairs 01 02 10 12 20 21: each response's mean over both orders, against each other.
-    [[found]] = LogitRater(fake_judge([0.0, 3.0, 0.0, 2.0, -3.0, -2.0]), "pairwise").answer([[Ask(case)]])
+    [[found]] = LogitRater(FakeEngine(verdicts=[0.0, 3.0, 0.0, 2.0, -3.0, -2.0]), "pairwise").answer([[Ask(case)]])
     assert found.values == (1.5, 1.0, -2.5)
 
 
-def test_votes_balance(fake_source) -> None:
-    source = fake_source(["so [[A]]", "hm [[B]]", "[[A]]", "none", "[[B]]", "[[B]]", "x", "y", "z"])
+def test_votes_balance() -> None:
+    source = FakeEngine(samples=["so [[A]]", "hm [[B]]", "[[A]]", "none", "[[B]]", "[[B]]", "x", "y", "z"])
     rater = ReasoningRater(source, num_votes=3, sampling=JudgeSettings("m", "reasoning", 3).sampling)
     [[plain, swapped], [lost]] = rater.answer([[Ask(PAIR), Ask(PAIR, swapped=True)], [Ask(replace(PAIR, id="2"))]])
     assert (plain.values, plain.num_unparsed) == ((1.0,), 0)
     assert (swapped.values, swapped.num_unparsed) == ((2.0,), 1)
     assert (lost.values, lost.num_unparsed, lost.reason) == (None, 3, "no sample ends in a verdict")
-    assert source.sampling.temperature == 0.7
+    assert source.samplings[-1].temperature == 0.7
     grade = Case("g", "pointwise", "summary", "How good?", (), ("x",), 4.0)
     with pytest.raises(SettingError, match="judges pairs only, and g is pointwise"):
         list(rater.answer([[Ask(grade)]]))
@@ -299,8 +300,8 @@ def test_both_orders_of_a_pair_come_of_one_reading() -> None:
     assert sum((answer.usage.num_tokens for answers in found for answer in answers), 0) == 20 * 5
 
 
-def test_a_judge_of_one_response_has_no_order_bias(fake_judge) -> None:
-    [[found]] = LogitRater(fake_judge([0.3, 0.1]), "pointwise").answer([[Ask(PAIR)]])
+def test_a_judge_of_one_response_has_no_order_bias() -> None:
+    [[found]] = LogitRater(FakeEngine(verdicts=[0.3, 0.1]), "pointwise").answer([[Ask(PAIR)]])
     values = figures.values({"ab": found})
     assert table((PAIR, values))["order"].value.value == 0.0
     assert table((PAIR, values))["bandwagon"].value is None

@@ -16,6 +16,7 @@ from rerank.runs.folder import RunFolder
 from rerank.runs.settings import GenerateSettings, SelectSettings, Spending
 from rerank.selection.budget import gain_of_samples, next_round
 from rerank.selection.posterior import Belief
+from rerank.testing import use_engines
 
 RIGHT, WRONG = "    return x + {}\n", "    return x - 9 - {}\n"
 
@@ -97,18 +98,18 @@ class Source:
         pass
 
 
-def draw(folder, source, problems, monkeypatch, *, budget=12):
-    monkeypatch.setattr(rounds, "open_engine", lambda *_: source)
-    return rounds.generate(
-        folder, problems, GenerateSettings("m", 10, max_total=budget), EngineOptions(),
-        answers={}, select=SelectSettings(), seed=0, num_workers=2,
-    )  # fmt: skip
+def draw(folder, source, problems, *, budget=12):
+    with use_engines(lambda *_: source):
+        return rounds.generate(
+            folder, problems, GenerateSettings("m", 10, max_total=budget), EngineOptions(),
+            answers={}, select=SelectSettings(), seed=0, num_workers=2,
+        )  # fmt: skip
 
 
-def test_rounds_go_where_nothing_is_right_yet_and_survive_a_kill(tmp_path, monkeypatch):
+def test_rounds_go_where_nothing_is_right_yet_and_survive_a_kill(tmp_path):
     problems = load_problems(write(tmp_path / "problems.jsonl", ROWS[:3]))
     source = Source()
-    found = draw(RunFolder(tmp_path / "whole"), source, problems, monkeypatch)
+    found = draw(RunFolder(tmp_path / "whole"), source, problems)
     counts = {problem.task_id: sum(each.task_id == problem.task_id for each in found) for problem in problems}
     assert sum(counts.values()) <= 12
     assert counts["toy/0"] < min(counts["toy/1"], counts["toy/2"]), "its example passes"
@@ -119,20 +120,20 @@ def test_rounds_go_where_nothing_is_right_yet_and_survive_a_kill(tmp_path, monke
     ]
     killed = RunFolder(tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        draw(killed, Source(dies_after=4), problems, monkeypatch)
+        draw(killed, Source(dies_after=4), problems)
     again = Source()
-    assert sorted(draw(killed, again, problems, monkeypatch), key=repr) == sorted(found, key=repr)
+    assert sorted(draw(killed, again, problems), key=repr) == sorted(found, key=repr)
     assert len(again.seeds) == len(source.seeds) - 4, "nothing is drawn twice"
     never = Source(dies_after=0)
-    assert len(draw(killed, never, problems, monkeypatch)) == len(found), "a run that is done asks no model"
+    assert len(draw(killed, never, problems)) == len(found), "a run that is done asks no model"
     with pytest.raises(ResumeError, match="--budget 12samples"):
         generate(killed, problems, GenerateSettings("m", 10), EngineOptions())
 
 
-def test_a_budget_below_the_first_round(tmp_path, monkeypatch):
+def test_a_budget_below_the_first_round(tmp_path):
     problems = load_problems(write(tmp_path / "problems.jsonl", ROWS[:3]))
     with pytest.raises(SettingError, match="the first round draws 2 of each of 3 problems; at least 6"):
-        draw(RunFolder(tmp_path / "run"), Source(), problems, monkeypatch, budget=5)
+        draw(RunFolder(tmp_path / "run"), Source(), problems, budget=5)
 
 
 def test_a_run_with_a_budget_of_samples(tmp_path, tiny_model):

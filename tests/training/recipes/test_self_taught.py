@@ -15,6 +15,7 @@ from recipe_runs import run, script
 from rerank.backends.interface import GenerationRequest, Sample, Sampling
 from rerank.errors import InputError
 from rerank.store import Journal, content_hash, read_rows, write_rows
+from rerank.testing import use_engines
 from rerank.training.labels.rows import read_labels
 from rerank.training.recipes import self_taught
 from rerank.training.recipes.self_taught import ORDERS, ProgramPair
@@ -277,16 +278,16 @@ def test_dpo_by_hand_and_where_it_starts(base: Path, pairs: list[ProgramPair], t
 
 
 @pytest.fixture
-def writers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def writers() -> Iterator[list[str]]:
     """Stands in for the engines: judges of later rounds are right more often. The list is of the models opened."""
     opened: list[str] = []
 
-    def open_engine(_backend: str, model: str, _options: object) -> Writer:
+    def open_engine(model: str, _options: object) -> Writer:
         opened.append(model)
         return Writer(0.5 if "+" not in model else 0.7)
 
-    monkeypatch.setattr(self_taught, "open_engine", open_engine)
-    return opened
+    with use_engines(open_engine):
+        yield opened
 
 
 SMALL = (
@@ -330,18 +331,18 @@ def test_all_rounds_from_one_command(base: Path, labels: Path, tmp_path: Path, w
     assert "num_samples = 6, this call 7" in str(changed.exception)
 
 
-def test_a_judge_that_is_never_right_is_said_so(base: Path, labels: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(self_taught, "open_engine", lambda *_: Writer(0.0))
+def test_a_judge_that_is_never_right_is_said_so(base: Path, labels: Path, tmp_path: Path) -> None:
     given = ("--base", base, "--labels", labels, "--out", tmp_path / "run", *SMALL, "--rounds", 1)
-    result = run("self_taught", *given)
+    with use_engines(lambda *_: Writer(0.0)):
+        result = run("self_taught", *given)
     assert isinstance(result.exception, InputError)
     assert "none of 96 judgments can be learnt from" in str(result.exception)
     assert "\n" not in str(result.exception)
     # With more judgments it goes on, those there among them; from the first training on their number is settled.
     path = tmp_path / "run" / "seed0" / "round0" / "judgments.jsonl"
     first = path.read_text()
-    monkeypatch.setattr(self_taught, "open_engine", lambda *_: Writer(0.5))
-    more = run("self_taught", *given, "--n", 12)
+    with use_engines(lambda *_: Writer(0.5)):
+        more = run("self_taught", *given, "--n", 12)
     assert more.exit_code == 0, str(more.exception)
     assert path.read_text().startswith(first)
     assert len(path.read_text().splitlines()) == 192

@@ -1,4 +1,4 @@
-"""The outcomes stage: every candidate under the hidden tests, into `outcomes.jsonl`, and what an earlier call left there.
+"""The outcomes stage: every candidate under the hidden tests, into outcomes.jsonl, and what a call left there.
 
 passed = execute(folder, problems, candidates)
 passed.base["HumanEval/0", 3]                       # did candidate 3 pass?

@@ -30,6 +30,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_sandbox(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder.exists(), "made while there was a sandbox"
+
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a finished run was executed")
 

@@ -21,7 +21,6 @@ import typer
 
 from rerank.errors import one_line
 from rerank.reports.tournaments import measure, of_dev, of_run, plot, table
-from rerank.runs.folder import RunFolder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -34,12 +33,12 @@ def main(
     ] = None,
     out: Annotated[Path | None, typer.Option("--plot", help="PNG to write: what is picked against its cost.")] = None,
 ) -> None:
-    found = {}
+    lines = {}
     for run in runs:
-        found[run.name] = measure(of_dev(run, labels) if labels else of_run(RunFolder(run)))
-        print(f"\n{run.name}\n\n{table(found[run.name])}")
+        lines[run.name] = measure(of_dev(run, labels) if labels else of_run(run))
+        print(f"\n{run.name}\n\n{table(lines[run.name])}")
     if out:
-        plot(found, out)
+        plot(lines, out)
 
 
 if __name__ == "__main__":

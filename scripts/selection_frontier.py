@@ -19,7 +19,8 @@ import typer
 from rerank import metrics
 from rerank.errors import SettingError, one_line
 from rerank.reports.frontier import Point, by_judgments, by_samples
-from rerank.runs.finished import Passed, open_run
+from rerank.reports.replay import open_replay
+from rerank.runs.outcomes import CandidateId
 from rerank.selection import posterior
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -32,15 +33,15 @@ SAMPLES = (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of all candidat
 @app.command(help=__doc__)
 def main(
     run: Annotated[Path, typer.Argument(help="Run folder of `rerank run`, with a score for every program.")],
-    out: Annotated[Path, typer.Option(help="Folder for what is found.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is replay.")],
     tests: Annotated[Path | None, typer.Option(help="The run's file of written tests.")] = None,
     size: Annotated[int | None, typer.Option(min=1, help="Only the first K candidates of each problem.")] = None,
     judgment_seconds: Annotated[float | None, typer.Option(help="Seconds that one judgment takes.")] = None,
     examples: Annotated[bool, typer.Option(help="Whether the docstring's examples may be looked at.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
 ) -> None:
-    found = open_run(run, tests=tests, size=size, workers=workers)
-    groups, evidence = found.groups, found.evidence
+    replay = open_replay(run, tests=tests, size=size, workers=workers)
+    groups, evidence = replay.groups, replay.evidence
     if not examples:
         evidence = {task_id: replace(each, examples={}, inputs=None) for task_id, each in evidence.items()}
     total = sum(len({each.key for each in group if each.key is not None}) for group in groups.values())
@@ -54,12 +55,12 @@ def main(
     points["samples"] = by_samples(groups, evidence, model, budgets=[round(share * drawn) for share in SAMPLES])
     rows = {
         name: [
-            _row(point, found.passed, judgment_seconds if name == "judgments" else None) for point in _distinct(each)
+            _row(point, replay.passed, judgment_seconds if name == "judgments" else None) for point in _distinct(each)
         ]
         for name, each in points.items()
     }
     out.mkdir(parents=True, exist_ok=True)
-    document = {"num_problems": len(found.problems), "num_programs": total, **rows}
+    document = {"num_problems": len(replay.problems), "num_programs": total, **rows}
     (out / "frontier.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = _tables(rows, total)
     (out / "frontier.md").write_text(text, encoding="utf-8")
@@ -72,7 +73,7 @@ def _distinct(points: Sequence[Point]) -> list[Point]:
     return [each for number, each in enumerate(points) if number == 0 or each.spent > points[number - 1].spent]
 
 
-def _row(point: Point, passed: Mapping[str, Passed], seconds: float | None) -> dict[str, Any]:
+def _row(point: Point, passed: Mapping[str, Mapping[CandidateId, bool]], seconds: float | None) -> dict[str, Any]:
     estimate = metrics.mean([float(passed["base"][place]) for place in point.choices.items()])
     row: dict[str, Any] = {"budget": point.budget, "spent": point.spent, "pass_at_1": estimate.value}
     row |= {"low": estimate.low, "high": estimate.high}

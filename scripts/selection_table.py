@@ -1,4 +1,4 @@
-"""What each part of the evidence is worth on one run: a table a benchmark, every row on the same candidates.
+"""What each part of the evidence is worth on one run: a table per set of tests, every row on the same candidates.
 
 \b
     python scripts/selection_table.py runs/codegen --tests test_case.jsonl.gz --plus HumanEvalPlus.jsonl.gz --out DIR
@@ -18,8 +18,7 @@ import typer
 
 from rerank.errors import SettingError, one_line
 from rerank.reports import ablation
-from rerank.reports.ablation import _guard, _seconds, _table, _ties
-from rerank.runs.finished import open_run
+from rerank.reports.replay import open_replay
 from rerank.runs.settings import SelectSettings
 from rerank.store import write_rows
 
@@ -35,33 +34,20 @@ def main(
     size: Annotated[int | None, typer.Option(min=1, help="Only the first K candidates of each problem.")] = None,
     against: Annotated[str, typer.Option(help="The row that all are compared with.")] = "examples",
     greedy: Annotated[int | None, typer.Option(min=0, help="Index of each problem's sample at temperature 0.")] = None,
-    confidence: Annotated[float, typer.Option(min=0.5, max=1.0, help="Of the guard.")] = 0.9,
-    workers: Annotated[int | None, typer.Option(min=1, help="Programs executed at a time.")] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=1.0, help="How sure the guard must be to leave the generator's own choice.")
+    ] = 0.9,
+    workers: Annotated[int | None, typer.Option(min=1, help="Programs run in parallel. Default: one per core.")] = None,
 ) -> None:
-    settings = SelectSettings(confidence, greedy)
-    found = open_run(run, tests=tests, plus=plus, size=size, select=settings, workers=workers)
-    groups = found.groups
-    ranked = ablation.rankings(found.public, groups, found.evidence)
-    rows = {name: {task_id: each.best for task_id, each in given.items()} for name, given in ranked.items()}
-    if against not in rows:
-        raise SettingError(f"--against {against}: this run has no such row; one of {', '.join(rows)}")
+    select = SelectSettings(confidence=confidence, greedy=greedy)
+    replay = open_replay(run, tests=tests, plus=plus, size=size, select=select, workers=workers)
+    ranked = ablation.rankings(replay.public, replay.groups, replay.evidence)
+    if against not in ranked:
+        raise SettingError(f"--against {against}: this run has no such row; one of {', '.join(ranked)}")
     out.mkdir(parents=True, exist_ok=True)
-    seconds = {name: _seconds(ablation.ROWS[name], found.evidence.values()) for name in rows}
-    text = "\n\n".join(
-        f"By {name} tests, {len(found.problems)} problems:\n\n{_table(rows, groups, passed, against, seconds)}\n\n"
-        f"With ties drawn at random: {_ties(ranked, passed)}.\n\n" + _guard(rows, groups, passed, greedy)
-        for name, passed in found.passed.items()
-    )
+    text = ablation.text(replay, ranked, against=against, greedy=greedy)
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
-    write_rows(
-        out / "picks.jsonl.gz",
-        (
-            {"row": name, "task_id": task_id, "index": index}
-            | {suite: passed[task_id, index] for suite, passed in found.passed.items()}
-            for name, picks in rows.items()
-            for task_id, index in picks.items()
-        ),
-    )
+    write_rows(out / "picks.jsonl.gz", ablation.pick_rows(replay, ranked))
     print(text)
 
 

@@ -1,8 +1,9 @@
 """Small judged runs, and their page, for the tests of the page."""
 
 from rerank.records import Candidate, Problem, Ranking
-from rerank.reports.page import JudgedProblem, render
+from rerank.reports.page import ProblemView, render
 from rerank.reports.report import build_report
+from rerank.runs.outcomes import Passed
 from sandbox import Outcome
 
 HOSTILE = '</script><img src=x onerror="document.title=1">\n<!-- {{script}} ${1} \u2028 \udc80 & "quoted" \'single\''
@@ -10,10 +11,10 @@ HOSTILE = '</script><img src=x onerror="document.title=1">\n<!-- {{script}} ${1}
 
 def judged_problems(
     programs: dict[str, list[tuple[str, bool]]], orders: dict[str, dict[str, list[int]]], **more: object
-) -> list[JudgedProblem]:
+) -> list[ProblemView]:
     """Problems by task_id from (program, whether it passes) of each candidate, and each selector's order."""
     return [
-        JudgedProblem(
+        ProblemView(
             Problem(task_id, "def f(x):\n    '''The prompt.\n\n    Of four lines.'''\n", "f", "check = 1", **more),
             [
                 Candidate(task_id, index, f"raw {text}", text, f"key {text}", mean_log_probability=-0.25)
@@ -29,23 +30,25 @@ def judged_problems(
     ]
 
 
-def page_of(judged: list[JudgedProblem], *, judge: str = "pointwise", title: str = "runs/toy") -> str:
+def page_of(judged: list[ProblemView], *, selector: str = "pointwise", title: str = "runs/toy") -> str:
     report = build_report(
         [one.problem for one in judged],
         [each for one in judged for each in one.candidates],
         {name: [one.rankings[name] for one in judged] for name in judged[0].rankings},
-        {
-            (one.problem.task_id, each.index): outcome.passed
-            for one in judged
-            for each, outcome in zip(one.candidates, one.outcomes["base"], strict=True)
-        },
+        Passed(
+            {
+                (one.problem.task_id, each.index): outcome.passed
+                for one in judged
+                for each, outcome in zip(one.candidates, one.outcomes["base"], strict=True)
+            }
+        ),
         num_resamples=20,
         settings={"note": HOSTILE},
     )
-    return render(report, judged, judge=judge, title=title)
+    return render(report, judged, selector=selector, title=title)
 
 
-def toy_run() -> list[JudgedProblem]:
+def toy_run() -> list[ProblemView]:
     """Of three problems the judge gets the first, misses the second, and the third has no right candidate."""
     return judged_problems(
         {

@@ -9,7 +9,9 @@ An engine is one model behind two calls: `answer_log_odds` judges, `generate` sa
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 
 from rerank.backends.interface import Engine, EngineOptions
 from rerank.errors import MissingError, SettingError
@@ -76,6 +78,20 @@ def open_engine(backend: str, model: str, options: EngineOptions | None = None) 
     if backend not in ENGINES:
         raise SettingError(f"--backend {backend}: unknown; one of auto, {', '.join(ENGINES)}")
     return ENGINES[backend](model, options)
+
+
+@contextmanager
+def lazy_engine(open_it: Callable[[], Engine]) -> Iterator[Callable[[], Engine]]:
+    """Yield a function that opens an engine at its first call and returns the same one at every later call.
+
+    The engine is closed at the end, if it was opened.
+
+        with lazy_engine(lambda: open_engine("transformers", model)) as engine:
+            if todo:
+                engine().answer_log_odds(todo)
+    """
+    with ExitStack() as stack:
+        yield cache(lambda: stack.enter_context(closing(open_it())))
 
 
 def _has_vllm_and_gpu() -> bool:

@@ -133,9 +133,9 @@ def run(
         ranking.score(folder, chosen, found, scoring, passed=passed, **given)
     except KeyboardInterrupt:
         if journals.num_ranked(folder):  # what is known so far is shown before the interrupt goes on
-            typer.echo(tables.table(of_run.make_report(folder, chosen, num_workers=workers)))
+            typer.echo(tables.table(of_run.make_report(folder, chosen)))
         raise
-    made = of_run.make_report(folder, chosen, num_workers=workers)
+    made = of_run.make_report(folder, chosen)
     _print(tables.to_json(made) if as_json else tables.table(made), folder, quiet=as_json)
 
 

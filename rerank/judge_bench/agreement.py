@@ -3,6 +3,9 @@
 Numbers in, numbers out. An interval is a 95% percentile bootstrap that resamples **groups** of cases (those about the
 same prompt or document) whole: RM-Bench has nine pairs of one prompt, CoBBLEr 105 of one question, and treating them as
 independent would make the interval several times too narrow. None where a figure is undefined.
+
+The correlations are by hand: three short functions are no reason for every user to install scipy, against which the
+tests check them.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,12 +1,14 @@
 """One run's candidates, ranked by parts of the evidence: the rows of a table, on the same problems.
 
-    rows = rankings(problems, groups, evidence)             # {"examples": {task_id: Ranking}, "all": {...}, ...}
+    replay = open_replay("runs/codegen", tests="tests.jsonl")
+    ranked = rankings(replay.public, replay.groups, replay.evidence)   # {"examples": {task_id: Ranking}, "all": ...}
+    print(text(replay, ranked, against="examples"))
 
-A row names what it may look at; the posterior has a regression for each such set (see `rerank.posterior`). Rows without
-the docstring's examples see no input that was made from one either.
+An ablation names what it may look at; the posterior has a regression for each such set (see `selection.posterior`).
+Those without the docstring's examples see no input that was made from one either.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rerank import metrics
@@ -15,16 +17,17 @@ from rerank.evidence.record import Evidence
 from rerank.evidence.trials import Tried
 from rerank.metrics import Estimate
 from rerank.records import Candidate, PublicProblem, Ranking
-from rerank.reports import ablation
-from rerank.runs.finished import Passed
+from rerank.reports.replay import Replay
+from rerank.runs.outcomes import CandidateId
 from rerank.selection.posterior import default_of
 from rerank.selection.selectors import SELECTORS, select
+from rerank.store import Row
 
 Groups = Mapping[str, Sequence[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Ablation:
     """A selector, and which evidence it is shown."""
 
     selector: str
@@ -37,7 +40,7 @@ class Row:
 
     def seen(self, candidates: Sequence[Candidate], evidence: Evidence) -> tuple[Sequence[Candidate], Evidence]:
         """The candidates and the evidence with all else taken away."""
-        shown = replace(
+        part = replace(
             evidence,
             scores=evidence.scores if self.scores else {},
             comparisons=evidence.comparisons if self.comparisons else (),
@@ -47,37 +50,37 @@ class Row:
             likelihoods=evidence.likelihoods if self.likelihoods else {},
         )
         if self.log_probability:
-            return candidates, shown
-        return [replace(each, mean_log_probability=None) for each in candidates], shown
+            return candidates, part
+        return [replace(each, mean_log_probability=None) for each in candidates], part
 
 
-_ALL = Row("posterior", scores=True, comparisons=True, log_probability=True, examples=True, tests=True)
+_ALL = Ablation("posterior", scores=True, comparisons=True, log_probability=True, examples=True, tests=True)
 
-ROWS: dict[str, Row] = {
-    "random": Row("random"),
-    "first": Row("first"),
-    "log-probability": Row("log-probability", log_probability=True),
-    "Coder-Reviewer": Row("coder-reviewer", likelihoods=True),
-    "Coder-Reviewer, normalised": Row("coder-reviewer-normalised", likelihoods=True),
-    "self-certainty": Row("self-certainty", likelihoods=True),
-    "examples": Row("examples", examples=True),
-    "examples, then log-probability": Row("examples", examples=True, log_probability=True),
-    "CodeT": Row("codet", tests=True),
-    "SRank": Row("srank", tests=True),
-    "MBR-Exec": Row("mbr-exec", tests=True),
-    "majority vote": Row("majority-vote", tests=True),
-    "MBR-Exec on generated inputs": Row("mbr-exec", examples=True),
-    "autorater": Row("pointwise", scores=True),
-    "autorater, pairwise": Row("borda", comparisons=True),
-    "autorater, both": Row("posterior", scores=True, comparisons=True),
-    "autorater + log-probability": Row("posterior", scores=True, log_probability=True),
-    "autorater + log-probability, guarded": Row("posterior+guard", scores=True, log_probability=True),
-    "autorater + examples": Row("posterior", scores=True, examples=True),
-    "autorater + tests": Row("posterior", scores=True, tests=True),
-    "all but the examples": Row("posterior", scores=True, comparisons=True, log_probability=True, tests=True),
-    "all but the autorater": Row("posterior", log_probability=True, examples=True, tests=True),
-    "all but comparisons": Row("posterior", scores=True, log_probability=True, examples=True, tests=True),
-    "all but the tests": Row("posterior", scores=True, comparisons=True, log_probability=True, examples=True),
+ABLATIONS: dict[str, Ablation] = {
+    "random": Ablation("random"),
+    "first": Ablation("first"),
+    "log-probability": Ablation("log-probability", log_probability=True),
+    "Coder-Reviewer": Ablation("coder-reviewer", likelihoods=True),
+    "Coder-Reviewer, normalised": Ablation("coder-reviewer-normalised", likelihoods=True),
+    "self-certainty": Ablation("self-certainty", likelihoods=True),
+    "examples": Ablation("examples", examples=True),
+    "examples, then log-probability": Ablation("examples", examples=True, log_probability=True),
+    "CodeT": Ablation("codet", tests=True),
+    "SRank": Ablation("srank", tests=True),
+    "MBR-Exec": Ablation("mbr-exec", tests=True),
+    "majority vote": Ablation("majority-vote", tests=True),
+    "MBR-Exec on generated inputs": Ablation("mbr-exec", examples=True),
+    "autorater": Ablation("pointwise", scores=True),
+    "autorater, pairwise": Ablation("borda", comparisons=True),
+    "autorater, both": Ablation("posterior", scores=True, comparisons=True),
+    "autorater + log-probability": Ablation("posterior", scores=True, log_probability=True),
+    "autorater + log-probability, guarded": Ablation("posterior+guard", scores=True, log_probability=True),
+    "autorater + examples": Ablation("posterior", scores=True, examples=True),
+    "autorater + tests": Ablation("posterior", scores=True, tests=True),
+    "all but the examples": Ablation("posterior", scores=True, comparisons=True, log_probability=True, tests=True),
+    "all but the autorater": Ablation("posterior", log_probability=True, examples=True, tests=True),
+    "all but comparisons": Ablation("posterior", scores=True, log_probability=True, examples=True, tests=True),
+    "all but the tests": Ablation("posterior", scores=True, comparisons=True, log_probability=True, examples=True),
     "all": _ALL,
     "all, guarded": replace(_ALL, selector="posterior+guard"),
 }
@@ -86,76 +89,105 @@ ROWS: dict[str, Row] = {
 def rankings(
     problems: Sequence[PublicProblem], groups: Groups, evidence: Mapping[str, Evidence]
 ) -> dict[str, dict[str, Ranking]]:
-    """By row and task_id. Rows are left out whose evidence the run has none of."""
-    given = evidence.values()
+    """By ablation and task_id; without those whose evidence the run has none of."""
+    of_all = evidence.values()
     has = {
-        "scores": any(each.scores for each in given),
-        "comparisons": any(each.comparisons for each in given),
+        "scores": any(each.scores for each in of_all),
+        "comparisons": any(each.comparisons for each in of_all),
         "log_probability": any(each.mean_log_probability is not None for group in groups.values() for each in group),
-        "examples": any(each.examples for each in given),
-        "tests": any(each.written for each in given),
-        "likelihoods": any(each.likelihoods for each in given),
+        "examples": any(each.examples for each in of_all),
+        "tests": any(each.written for each in of_all),
+        "likelihoods": any(each.likelihoods for each in of_all),
     }
-    found = {}
-    for name, row in ROWS.items():
-        wanted = [part for part in has if getattr(row, part)]
-        if row.selector.startswith("posterior"):  # of several kinds of evidence it makes do with what there is
-            left_out = [part for part in has if part != "likelihoods" and not getattr(row, part)]
-            if name.startswith("all but") and not any(has[part] for part in left_out):
-                continue  # the same as `all`
-            if not name.startswith("all") and not all(has[part] for part in wanted):
-                continue
-        elif not all(has[part] for part in wanted) or ("tests" in SELECTORS[row.selector].needs and not has["tests"]):
-            continue
-        found[name] = {
+    return {
+        name: {
             problem.task_id: select(
-                row.selector, problem, *row.seen(groups[problem.task_id], evidence[problem.task_id])
+                ablation.selector, problem, *ablation.seen(groups[problem.task_id], evidence[problem.task_id])
             )
             for problem in problems
         }
-    return found
+        for name, ablation in ABLATIONS.items()
+        if _is_possible(name, ablation, has)
+    }
 
 
-def _seconds(row: ablation.Row, evidence: Iterable[Evidence]) -> float | None:
-    """CPU seconds of the trials that a row looks at."""
+def _is_possible(name: str, ablation: Ablation, has: Mapping[str, bool]) -> bool:
+    looks_at = [part for part in has if getattr(ablation, part)]
+    if not ablation.selector.startswith("posterior"):
+        return all(has[part] for part in looks_at) and (
+            "tests" not in SELECTORS[ablation.selector].needs or has["tests"]
+        )
+    # Of several kinds of evidence the posterior makes do with what there is.
+    left_out = [part for part in has if part != "likelihoods" and not getattr(ablation, part)]
+    if name.startswith("all but") and not any(has[part] for part in left_out):
+        return False  # the same as `all`
+    return name.startswith("all") or all(has[part] for part in looks_at)
+
+
+def text(
+    replay: Replay, ranked: Mapping[str, Mapping[str, Ranking]], *, against: str, greedy: int | None = None
+) -> str:
+    """Markdown, for each set of tests: a row per ablation, ties drawn at random, and what the guard did.
+
+    `against` is the ablation that the others are compared with; `greedy` the index of each problem's sample at
+    temperature 0.
+    """
+    picks = {name: {task_id: each.best for task_id, each in of_name.items()} for name, of_name in ranked.items()}
+    return "\n\n".join(
+        f"By {tests} tests, {len(replay.problems)} problems:\n\n{_table(replay, picks, passed, against)}\n\n"
+        f"With ties drawn at random: {_ties(ranked, passed)}.\n\n" + _guard(replay, picks, passed, greedy)
+        for tests, passed in replay.passed.items()
+    )
+
+
+def pick_rows(replay: Replay, ranked: Mapping[str, Mapping[str, Ranking]]) -> Iterator[Row]:
+    """Each ablation's choice for each problem, and whether it passed."""
+    for name, of_name in ranked.items():
+        for task_id, ranking in of_name.items():
+            passed = {tests: by_id[task_id, ranking.best] for tests, by_id in replay.passed.items()}
+            yield {"row": name, "task_id": task_id, "index": ranking.best, **passed}
+
+
+def _seconds(ablation: Ablation, evidence: Iterable[Evidence]) -> float | None:
+    """CPU seconds of the trials that it looks at."""
     seen: list[Tried] = []
     for each in evidence:
-        seen += [each.written] if row.tests and each.written else []
-        seen += [each.inputs] if row.examples and each.inputs and row.selector != "examples" else []
+        seen += [each.written] if ablation.tests and each.written else []
+        seen += [each.inputs] if ablation.examples and each.inputs and ablation.selector != "examples" else []
     return sum(trace.cpu_s for tried in seen for trace in tried.traces.values()) if seen else None
 
 
 def _table(
-    rows: Mapping[str, Mapping[str, int]],
-    groups: Mapping[str, Sequence[Candidate]],
-    passed: Passed,
+    replay: Replay,
+    picks: Mapping[str, Mapping[str, int]],
+    passed: Mapping[CandidateId, bool],
     against: str,
-    seconds: Mapping[str, float | None],
 ) -> str:
-    tasks = list(next(iter(rows.values())))
-    outcomes = {task: [passed[task, each.index] for each in groups[task]] for task in tasks}
-    means = [sum(each) / len(each) for each in outcomes.values()]
-    reachable = [any(each) for each in outcomes.values()]
+    tasks = list(next(iter(picks.values())))
+    outcomes = {task: [passed[task, each.index] for each in replay.groups[task]] for task in tasks}
+    means = [sum(of_task) / len(of_task) for of_task in outcomes.values()]
+    reachable = [any(of_task) for of_task in outcomes.values()]
     mean = metrics.mean(means)
     lines = [
         f"| row | pass@1 | 95% | uplift | 95% | less {against} | 95% | CPU s |",
         "|---|---|---|---|---|---|---|---|",
         f"| mean of candidates | {100 * mean.value:.1f} | {_range(mean)} | | | | | |",
     ]
-    reference = [passed[task, rows[against][task]] for task in tasks]
-    for name, picks in rows.items():
-        chosen = [passed[task, picks[task]] for task in tasks]
-        found = metrics.uplift(chosen, means, reachable)
+    reference = [passed[task, picks[against][task]] for task in tasks]
+    for name, of_name in picks.items():
+        chosen = [passed[task, of_name[task]] for task in tasks]
+        figures = metrics.uplift(chosen, means, reachable)
         difference = metrics.mean([float(a) - float(b) for a, b in zip(chosen, reference, strict=True)])
+        seconds = _seconds(ABLATIONS[name], replay.evidence.values())
         cells = [
             name,
-            f"{100 * found.pass_at_1.value:.1f}",
-            _range(found.pass_at_1),
-            f"{100 * found.uplift.value:+.1f}",
-            _range(found.uplift, "+"),
+            f"{100 * figures.pass_at_1.value:.1f}",
+            _range(figures.pass_at_1),
+            f"{100 * figures.uplift.value:+.1f}",
+            _range(figures.uplift, "+"),
             "" if name == against else f"{100 * difference.value:+.1f}",
             "" if name == against else _range(difference, "+"),
-            "" if seconds[name] is None else f"{seconds[name]:.0f}",
+            "" if seconds is None else f"{seconds:.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     oracle = metrics.mean([float(each) for each in reachable])
@@ -163,33 +195,33 @@ def _table(
     return "\n".join(lines)
 
 
-def _ties(ranked: Mapping[str, Mapping[str, Ranking]], passed: Passed) -> str:
+def _ties(ranked: Mapping[str, Mapping[str, Ranking]], passed: Mapping[CandidateId, bool]) -> str:
     """pass@1 of the published selectors as their papers count it, where several candidates have the best value."""
-    found = []
-    for name, given in ranked.items():
-        if ablation.ROWS[name].selector in AGREEMENTS:
+    figures = []
+    for name, of_name in ranked.items():
+        if ABLATIONS[name].selector in AGREEMENTS:
             shares = []
-            for task_id, each in given.items():
+            for task_id, each in of_name.items():
                 best = [index for index, value in zip(each.order, each.values, strict=True) if value == each.values[0]]
                 shares.append(sum(passed[task_id, index] for index in best) / len(best))
-            found.append(f"{name} {100 * sum(shares) / len(shares):.1f}")
-    return ", ".join(found)
+            figures.append(f"{name} {100 * sum(shares) / len(shares):.1f}")
+    return ", ".join(figures)
 
 
 def _guard(
-    rows: Mapping[str, Mapping[str, int]], groups: Mapping[str, Sequence[Candidate]], passed: Passed, greedy: int | None
+    replay: Replay, picks: Mapping[str, Mapping[str, int]], passed: Mapping[CandidateId, bool], greedy: int | None
 ) -> str:
     """How often each posterior left the generator's own choice, and what came of it, guarded or not."""
     lines = ["| row | left the generator's choice | right for wrong | wrong for right |", "|---|---|---|---|"]
-    for name, picks in rows.items():
-        if not ablation.ROWS[name].selector.startswith("posterior"):
+    for name, of_name in picks.items():
+        if not ABLATIONS[name].selector.startswith("posterior"):
             continue
         acted = saved = cost = 0
-        for task_id, index in picks.items():
-            own = default_of(groups[task_id], greedy)
-            acted += index != own.index
-            saved += passed[task_id, index] and not passed[task_id, own.index]
-            cost += passed[task_id, own.index] and not passed[task_id, index]
+        for task_id, index in of_name.items():
+            default = default_of(replay.groups[task_id], greedy)
+            acted += index != default.index
+            saved += passed[task_id, index] and not passed[task_id, default.index]
+            cost += passed[task_id, default.index] and not passed[task_id, index]
         lines.append(f"| {name} | {acted} | {saved} | {cost} |")
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ from rerank.candidates.files import Sample, missing_error, read_samples
 from rerank.errors import SettingError
 from rerank.problems.benchmarks import load_problems
 from rerank.records import Candidate, Problem
-from rerank.runs.execution import execute, execute_plus
+from rerank.runs.execution import execute
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +73,25 @@ def evaluate_samples(
 
     candidates = [_literally(sample, by_id[sample.task_id]) for sample in samples]
     has_extra = all(by_id[task_id].extra_test is not None for task_id in attempted)
-    limits = sandbox.Limits(timeout_s=timeout_s)
-
-    if has_extra:
-        verdicts = execute_plus(known, candidates, journal=journal, limits=limits, workers=workers, progress=progress)
-        base, outcomes = verdicts.base, verdicts.plus
-    else:
-        base = outcomes = execute(known, candidates, journal=journal, limits=limits, workers=workers, progress=progress)
+    outcomes = execute(
+        known,
+        candidates,
+        with_extra=has_extra,
+        journal=journal,
+        limits=sandbox.Limits(timeout_s=timeout_s),
+        workers=workers,
+        progress=progress,
+    )
+    base, by_all = outcomes.base, outcomes.base if outcomes.plus is None else outcomes.plus
     results_path = Path(results_path or f"{path}_results.jsonl")
-    rows = (_result(*judged, has_extra=has_extra) for judged in zip(samples, base, outcomes, strict=True))
+    rows = (_result(*judged, has_extra=has_extra) for judged in zip(samples, base, by_all, strict=True))
     store.write_rows(results_path, rows)
     return Evaluation(
-        pass_at_k=_pass_at_k(samples, outcomes, k),
+        pass_at_k=_pass_at_k(samples, by_all, k),
         base_pass_at_k=_pass_at_k(samples, base, k) if has_extra else None,
         num_problems=len(attempted),
         num_samples=len(samples),
-        num_passed=sum(outcome.passed for outcome in outcomes),
+        num_passed=sum(outcome.passed for outcome in by_all),
         results_path=results_path,
     )
 

@@ -1,8 +1,7 @@
-"""What a run found, as one record, one JSON, one table, one page and two plots.
+"""`Report`: the figures of a run, as one record. `tables`, `plots` and `page` show it.
 
     report = build_report(problems, candidates, {"first": rankings, ...}, passed, settings=settings)
-    print(table(report))
-    write_report(report, folder)          # report.json, report.md, selectors.png, growth.png
+    report.suites[0].selectors[0].figures.pass_at_1.value     # 0.512
 
 Every selector is judged on the same problems and the same candidates. A problem counts when it has candidates, every
 selector ranked it and every candidate has an outcome; the others are counted as incomplete, so that an interrupted run
@@ -18,9 +17,9 @@ from typing import Any
 from rerank.errors import InputError
 from rerank.metrics import Estimate, Uplift, growth_by_order, growth_by_resampling, mcnemar_p, mean_pass_at_k, uplift
 from rerank.records import Candidate, Comparison, Problem, Ranking
+from rerank.runs.outcomes import CandidateId, Passed
 from rerank.selection.aggregation import OrderConsistency, order_consistency
 
-Passed = Mapping[tuple[str, int], bool]  # (task_id, candidate index): did it pass?
 Picker = Callable[[str, tuple[int, ...]], int]  # task_id and some of its candidate indices to the index of the choice
 
 REFERENCE = "log-probability"  # the selector that the others are tested against
@@ -42,7 +41,7 @@ class SelectorFigures:
     figures: Uplift
     mcnemar_p: float | None  # against REFERENCE; None for itself and where it is not among the selectors
     num_passed: int  # problems whose choice passed
-    num_fallbacks: int  # problems on which it had nothing to go by for its choice, and took ties' order
+    num_fallbacks: int  # problems on which it had no value for any candidate, so that the tie-break chose
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,6 @@ def build_report(
     rankings: Mapping[str, Sequence[Ranking]],
     passed: Passed,
     *,
-    passed_extra: Passed | None = None,
     costs: Mapping[str, Cost] | None = None,
     comparisons: Mapping[str, Sequence[Comparison]] | None = None,
     pickers: Mapping[str, Picker] | None = None,
@@ -94,43 +92,43 @@ def build_report(
 ) -> Report:
     """Put the figures of a run together.
 
-    passed_extra  by the problems' stricter tests; a candidate counts under `plus` when it passed both
-    comparisons   by selector, for order consistency
-    pickers       by selector, for the growth curve of selectors that compare: their choice among some candidates only.
-                  Without one such a selector has no curve; the others' curves follow from their rankings exactly
+    passed       a candidate counts under `plus` when it passed both the base tests and the extra ones
+    comparisons  by selector, for order consistency
+    pickers      by selector, for the growth curve of selectors that compare: their choice among some candidates only.
+                 Without one such a selector has no curve; the others' curves follow from their rankings exactly
     Raises InputError when no problem is complete.
     """
     of_task: dict[str, list[Candidate]] = {problem.task_id: [] for problem in problems}
     for candidate in sorted(candidates, key=lambda each: each.index):
         of_task.setdefault(candidate.task_id, []).append(candidate)
-    ranked = {name: {ranking.task_id: ranking for ranking in given} for name, given in rankings.items()}
+    ranked = {name: {ranking.task_id: ranking for ranking in of_name} for name, of_name in rankings.items()}
 
-    def is_complete(task_id: str, outcomes: Passed) -> bool:
-        judged = all((task_id, each.index) in outcomes for each in of_task[task_id])
-        return bool(of_task[task_id]) and judged and all(task_id in given for given in ranked.values())
+    def is_complete(task_id: str, outcomes: Mapping[CandidateId, bool]) -> bool:
+        is_executed = all((task_id, each.index) in outcomes for each in of_task[task_id])
+        return bool(of_task[task_id]) and is_executed and all(task_id in by_task for by_task in ranked.values())
 
-    task_ids = [task_id for task_id in of_task if is_complete(task_id, passed)]
+    task_ids = [task_id for task_id in of_task if is_complete(task_id, passed.base)]
     if not task_ids:
         raise InputError("nothing to report: no problem has candidates, a ranking by every selector and all outcomes")
-    judged_by = {"base": (task_ids, passed)}
-    if passed_extra is not None:
-        both = {place: good and passed.get(place, False) for place, good in passed_extra.items()}
+    by_tests = {"base": (task_ids, passed.base)}
+    if passed.plus is not None:
+        both = {place: is_right and passed.base.get(place, False) for place, is_right in passed.plus.items()}
         with_extra = [task_id for task_id in task_ids if is_complete(task_id, both)]
         if with_extra:
-            judged_by["plus"] = (with_extra, both)
+            by_tests["plus"] = (with_extra, both)
     # Both suites draw the same subsets, and small ones come up more than once.
     remembered = {name: cache(pick) for name, pick in (pickers or {}).items()}
     suites = tuple(
         _suite(
             tests,
-            {task_id: of_task[task_id] for task_id in kept},
+            {task_id: of_task[task_id] for task_id in of_suite},
             ranked,
             outcomes,
             pickers=remembered,
             seed=seed,
             num_resamples=num_resamples,
         )
-        for tests, (kept, outcomes) in judged_by.items()
+        for tests, (of_suite, outcomes) in by_tests.items()
     )
     counted = [candidate for task_id in task_ids for candidate in of_task[task_id]]
     return Report(
@@ -142,9 +140,11 @@ def build_report(
         num_changed=sum(bool(each.cuts) for each in counted),
         cuts=dict(Counter(cut for each in counted for cut in each.cuts).most_common()),
         suites=suites,
-        num_comparisons={name: sum(given[each].num_comparisons for each in task_ids) for name, given in ranked.items()},
+        num_comparisons={
+            name: sum(by_task[task_id].num_comparisons for task_id in task_ids) for name, by_task in ranked.items()
+        },
         costs=dict(costs or {}),
-        order_consistency={name: order_consistency(given) for name, given in (comparisons or {}).items()},
+        order_consistency={name: order_consistency(of_name) for name, of_name in (comparisons or {}).items()},
         seed=seed,
         num_resamples=num_resamples,
         settings=dict(settings or {}),
@@ -155,28 +155,30 @@ def _suite(
     tests: str,
     of_task: Mapping[str, Sequence[Candidate]],
     ranked: Mapping[str, Mapping[str, Ranking]],
-    outcomes: Passed,
+    outcomes: Mapping[CandidateId, bool],
     *,
     pickers: Mapping[str, Picker],
     seed: int,
     num_resamples: int,
 ) -> Suite:
-    passed = {task_id: [outcomes[task_id, each.index] for each in given] for task_id, given in of_task.items()}
-    counts = [(len(given), sum(given)) for given in passed.values()]
+    passed = {task_id: [outcomes[task_id, each.index] for each in group] for task_id, group in of_task.items()}
+    counts = [(len(of_problem), sum(of_problem)) for of_problem in passed.values()]
     means = [num_correct / num_samples for num_samples, num_correct in counts]
     reachable = [num_correct > 0 for _, num_correct in counts]
-    chosen = {name: [outcomes[task_id, given[task_id].best] for task_id in of_task] for name, given in ranked.items()}
+    chosen = {
+        name: [outcomes[task_id, by_task[task_id].best] for task_id in of_task] for name, by_task in ranked.items()
+    }
 
     def figures(selected: Sequence[float]) -> Uplift:
         return uplift(selected, means, reachable, seed=seed, num_resamples=num_resamples)
 
     growth: dict[str, Sequence[float]] = {}
-    for name, given in ranked.items():
+    for name, by_task in ranked.items():
         if name in pickers:
             growth[name] = _growth_by_picking(pickers[name], of_task, outcomes, seed=seed)
-        elif has_growth(name) and not any(ranking.num_comparisons for ranking in given.values()):
+        elif has_growth(name) and not any(ranking.num_comparisons for ranking in by_task.values()):
             growth[name] = growth_by_order(
-                [[outcomes[task_id, index] for index in given[task_id].order] for task_id in of_task]
+                [[outcomes[task_id, index] for index in by_task[task_id].order] for task_id in of_task]
             )
     size = min(num_samples for num_samples, _ in counts)
     growth["random"] = [sum(means) / len(means)] * size
@@ -203,17 +205,14 @@ def _suite(
 
 
 def _growth_by_picking(
-    pick: Picker, of_task: Mapping[str, Sequence[Candidate]], outcomes: Passed, *, seed: int
+    pick: Picker, of_task: Mapping[str, Sequence[Candidate]], outcomes: Mapping[CandidateId, bool], *, seed: int
 ) -> Sequence[float]:
     def for_task(task_id: str, indices: Sequence[int]) -> Callable[[Sequence[int]], int]:
         return lambda places: indices.index(pick(task_id, tuple(indices[place] for place in places)))
 
-    places = {task_id: [each.index for each in given] for task_id, given in of_task.items()}
+    places = {task_id: [each.index for each in group] for task_id, group in of_task.items()}
     return growth_by_resampling(
         [for_task(task_id, indices) for task_id, indices in places.items()],
         [[outcomes[task_id, index] for index in indices] for task_id, indices in places.items()],
         seed=seed,
     )
-
-
-# Plots. matplotlib is imported where it is used: it takes half a second, and only a report needs it.

@@ -70,7 +70,7 @@ def candidate_lines(report: Report) -> list[str]:
     per_problem = report.num_candidates / report.num_problems
     lines = [
         f"{_count(report.num_problems, 'problem')}, {_count(report.num_candidates, 'candidate')} "
-        f"({per_problem:.4g} a problem), {report.num_distinct:,} distinct after merging equal parse trees",
+        f"({per_problem:.4g} per problem), {report.num_distinct:,} distinct after merging equal parse trees",
         f"{report.num_unparsed:,} do not parse; extraction changed {report.num_changed:,} "
         f"({report.num_changed / report.num_candidates:.0%})",
     ]
@@ -93,12 +93,17 @@ def note_lines(report: Report) -> list[str]:
         lines.append(f"candidates by {suite.tests} tests, unbiased: {at_k}")
     for row in report.suites[0].selectors:
         if row.num_fallbacks:
-            lines.append(f"{row.selector} had nothing to go by on {_count(row.num_fallbacks, 'problem')}")
-    for name, found in report.order_consistency.items():
-        share = "no pair in both orders" if found.share is None else f"{found.share:.1%} of {found.num_pairs:,} pairs"
+            lines.append(
+                f"{row.selector} had no value for any candidate of {_count(row.num_fallbacks, 'problem')}, "
+                "so the tie-break chose"
+            )
+    for name, consistency in report.order_consistency.items():
+        share = "no pair in both orders"
+        if consistency.share is not None:
+            share = f"{consistency.share:.1%} of {consistency.num_pairs:,} pairs"
         lines.append(
-            f"{name}: order consistency {share}, {found.num_disagreements:,} disagree; "
-            f"{found.num_without_verdict:,} comparisons without a verdict"
+            f"{name}: order consistency {share}, {consistency.num_disagreements:,} disagree; "
+            f"{consistency.num_without_verdict:,} comparisons without a verdict"
         )
     return lines
 
@@ -126,8 +131,8 @@ def cells(report: Report, suite: Suite) -> tuple[list[str], list[list[str]]]:
             ]
         )
     rows.append(["oracle", _percent(suite.oracle.value), _range(suite.oracle), *[""] * 7])
-    kept = [column for column in range(len(header)) if any(row[column] for row in rows)]
-    return [header[column] for column in kept], [[row[column] for column in kept] for row in rows]
+    filled = [column for column in range(len(header)) if any(row[column] for row in rows)]
+    return [header[column] for column in filled], [[row[column] for column in filled] for row in rows]
 
 
 def _percent(share: float) -> str:

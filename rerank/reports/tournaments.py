@@ -9,14 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from rerank import metrics
-from rerank.candidates.files import by_problem
 from rerank.candidates.programs import program_key
 from rerank.errors import SettingError
 from rerank.evidence.record import Evidence
-from rerank.problems.benchmarks import load_problems
 from rerank.records import Candidate, Comparison, PublicProblem, Ranking
-from rerank.runs import journals, outcomes
-from rerank.runs.folder import RunFolder
+from rerank.runs.finished import open_run
 from rerank.selection import selectors, tournaments
 from rerank.selection.aggregation import AGGREGATES
 from rerank.selection.tournaments import TOURNAMENTS, Tournament
@@ -32,14 +29,14 @@ class Line:
     """What one way to choose picks, and at what cost."""
 
     name: str
-    num_comparisons: float  # a problem, each order counted
+    num_comparisons: float  # per problem, each order counted
     picked: metrics.Estimate
     gain: metrics.Estimate  # over the first way
     weighted: metrics.Estimate | None  # picked with log-probability added
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RoundRobin:
     """Candidates whose pairs were all compared, and whether they pass."""
 
     problems: list[PublicProblem]
@@ -52,28 +49,27 @@ class Judged:
     weight: float = 0.0  # of log-probability; 0 where it is not known
 
 
-def of_run(folder: RunFolder) -> Judged:
-    settings = folder.settings("score")
+def of_run(folder: str | Path) -> RoundRobin:
+    """Of a finished run. Raises SettingError where its tournament was another."""
+    run = open_run(folder)
+    settings = run.folder.settings("score")
     if settings.get("tournament") != "round-robin":
-        raise SettingError(f"{folder.path}: not a run of --tournament round-robin")
-    named = folder.settings("problems")
-    problems = load_problems(str(named["name"]))[: int(named["limit"])]
-    candidates = journals.load_candidates(folder, problems)
-    timeout_s = folder.settings("execute")["timeout_s"]
-    is_weighted = all(each.mean_log_probability is not None for each in candidates)
-    return Judged(
-        [problem.public for problem in problems],
-        by_problem(candidates),
-        outcomes.execute(folder, problems, candidates, timeout_s=float(timeout_s)).base,
-        journals.load_scores(folder),
-        journals.load_comparisons(folder),
-        int(settings["seed"]),
-        str(settings["aggregate"]),
-        float(settings.get("log_probability_weight", 0.0)) if is_weighted else 0.0,
+        raise SettingError(f"{folder}: not a run of --tournament round-robin")
+    is_weighted = all(each.mean_log_probability is not None for each in run.candidates)
+    return RoundRobin(
+        [problem.public for problem in run.problems],
+        run.groups,
+        run.passed.base,
+        run.scores,
+        run.comparisons,
+        seed=int(settings["seed"]),
+        aggregate=str(settings["aggregate"]),
+        weight=float(settings.get("log_probability_weight", 0.0)) if is_weighted else 0.0,
     )
 
 
-def of_dev(folder: Path, labels: Sequence[Path]) -> Judged:
+def of_dev(folder: Path, labels: Sequence[Path]) -> RoundRobin:
+    """Of verdicts on labelled programs: the dev problems with right and wrong samples."""
     scores: dict[str, dict[str, float | None]] = defaultdict(dict)
     for _, row in read_rows(_stage(folder, "scores")):
         scores[row["task_id"]][row["key"]] = row["log_odds"]
@@ -93,7 +89,7 @@ def of_dev(folder: Path, labels: Sequence[Path]) -> Judged:
             for index, row in enumerate(judged)
         ]
         passed |= {(task_id, index): row.right for index, row in enumerate(judged)}
-    return Judged(problems, groups, passed, scores, comparisons)
+    return RoundRobin(problems, groups, passed, scores, comparisons)
 
 
 def _stage(folder: Path, stage: str) -> Path:
@@ -101,18 +97,18 @@ def _stage(folder: Path, stage: str) -> Path:
     return plain if plain.exists() else plain.with_suffix(".jsonl.gz")
 
 
-def measure(judged: Judged) -> list[Line]:
+def measure(whole: RoundRobin) -> list[Line]:
     """A line for each way to choose; the first is the one that the others are held against."""
     lines: list[Line] = []
     base: list[float] | None = None
-    for name, rank in ways(judged).items():
-        ranked = [rank(problem, judged.groups[problem.task_id], 0.0) for problem in judged.problems]
-        picks = [float(bool(judged.passed[ranking.task_id, ranking.best])) for ranking in ranked]
+    for name, rank in ways(whole).items():
+        ranked = [rank(problem, whole.groups[problem.task_id], 0.0) for problem in whole.problems]
+        picks = [float(bool(whole.passed[ranking.task_id, ranking.best])) for ranking in ranked]
         base = picks if base is None else base
         weighted = None
-        if judged.weight:
-            shifted = [rank(problem, judged.groups[problem.task_id], judged.weight) for problem in judged.problems]
-            weighted = metrics.mean([float(bool(judged.passed[each.task_id, each.best])) for each in shifted])
+        if whole.weight:
+            shifted = [rank(problem, whole.groups[problem.task_id], whole.weight) for problem in whole.problems]
+            weighted = metrics.mean([float(bool(whole.passed[each.task_id, each.best])) for each in shifted])
         gain = metrics.mean([a - b for a, b in zip(picks, base, strict=True)])
         spent = float(np.mean([ranking.num_comparisons for ranking in ranked]))
         lines.append(Line(name, spent, metrics.mean(picks), gain, weighted))
@@ -121,7 +117,7 @@ def measure(judged: Judged) -> list[Line]:
 
 def table(lines: Sequence[Line]) -> str:
     is_weighted = lines[0].weighted is not None
-    head = ["tournament", "comparisons a problem", "pass@1", "95%", "gain", "95%"]
+    head = ["tournament", "comparisons per problem", "pass@1", "95%", "gain", "95%"]
     head += ["with log-probability"] * is_weighted
     rows = [head, ["---"] * len(head)]
     for line in lines:
@@ -140,23 +136,25 @@ def table(lines: Sequence[Line]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def plot(found: Mapping[str, Sequence[Line]], out: Path) -> None:
+def plot(lines_by_run: Mapping[str, Sequence[Line]], out: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6 * len(found), 4), layout="constrained")
-    for axis, (title, lines) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+    figure = Figure(figsize=(6 * len(lines_by_run), 4), layout="constrained")
+    for axis, (title, lines) in zip(
+        figure.subplots(1, len(lines_by_run), squeeze=False)[0], lines_by_run.items(), strict=True
+    ):
         for line in lines:
             value, low, high = (100 * each for each in (line.picked.value, line.picked.low, line.picked.high))
             at = max(line.num_comparisons, 0.5)
             axis.errorbar(at, value, yerr=[[value - low], [high - value]], fmt="o", capsize=2, alpha=0.7)
             axis.annotate(line.name, (at, value), textcoords="offset points", xytext=(4, 3), fontsize=7)
-        axis.set(xscale="log", xlabel="comparisons a problem (0 drawn at 0.5)", ylabel="picked right, %", title=title)
+        axis.set(xscale="log", xlabel="comparisons per problem (0 drawn at 0.5)", ylabel="picked right, %", title=title)
     figure.savefig(out, dpi=120)
 
 
-def ways(judged: Judged) -> dict[str, Rank]:
-    """Ways to choose from what was judged, by name; first the one that the others are held against."""
-    seed, scores, comparisons = judged.seed, judged.scores, judged.comparisons
+def ways(whole: RoundRobin) -> dict[str, Rank]:
+    """Ways to choose from the verdicts, by name; first the one that the others are held against."""
+    seed, scores, comparisons = whole.seed, whole.scores, whole.comparisons
 
     def pointwise(problem: PublicProblem, group: Sequence[Candidate], weight: float) -> Ranking:
         ranking = selectors.rank_pointwise(problem, group, Evidence(scores=scores.get(problem.task_id, {})))
@@ -171,7 +169,7 @@ def ways(judged: Judged) -> dict[str, Rank]:
             group,
             selectors.shifted(known, group, weight) if weight else known,
             tournament=tournament,
-            aggregate=AGGREGATES[judged.aggregate],
+            aggregate=AGGREGATES[whole.aggregate],
             seed=seed,
             scores=scores.get(problem.task_id) if seeded else None,
         )
@@ -193,9 +191,9 @@ def ways(judged: Judged) -> dict[str, Rank]:
         "swiss": TOURNAMENTS["swiss"],
         "round-robin": TOURNAMENTS["round-robin"],
     }
-    found: dict[str, Rank] = {"pointwise": pointwise}
-    found |= {name: partial(play, tournament, True) for name, tournament in seeded.items()}
-    return found | {f"{name}, unseeded": partial(play, TOURNAMENTS[name], False) for name in ("knockout", "swiss")}
+    ranks: dict[str, Rank] = {"pointwise": pointwise}
+    ranks |= {name: partial(play, tournament, True) for name, tournament in seeded.items()}
+    return ranks | {f"{name}, unseeded": partial(play, TOURNAMENTS[name], False) for name in ("knockout", "swiss")}
 
 
 def _interval(estimate: metrics.Estimate) -> str:

@@ -1,6 +1,7 @@
 """The candidates stage: the problems of a run, and candidates drawn or read from a file."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,9 +32,14 @@ class Benchmark:
 def open_problems(folder: RunFolder, name: str, *, limit: int | None = None) -> Benchmark:
     """Load the problems and settle them; `limit` may grow from one call to the next."""
     problems = problem_files.load_problems(name)
-    digest = content_hash(*map(asdict, problems))
-    folder.settle("problems", {"name": name, "sha256": digest}, free={"limit": limit or len(problems)})
+    decided = {"name": name, "sha256": problems_hash(problems)}
+    folder.settle("problems", decided, free={"limit": limit or len(problems)})
     return Benchmark(problems, problems[:limit])
+
+
+def problems_hash(problems: Sequence[Problem]) -> str:
+    """The content hash of a whole benchmark, as run.toml records it."""
+    return content_hash(*map(asdict, problems))
 
 
 def generate(
@@ -59,9 +65,8 @@ def generate(
         wanted = [(problem.task_id, index) for problem in problems for index in range(settings.num_samples)]
         todo = {task_id for task_id, index in wanted if (task_id, index) not in journal}
         if todo:
-            engine = open_engine(settings.backend, settings.generator, options)
-            folder.settle("sampler", {}, free=dict(engine.settings))
-            try:
+            with closing(open_engine(settings.backend, settings.generator, options)) as engine:
+                folder.settle("sampler", {}, free=dict(engine.settings))
                 batches = generators.generate(
                     [problem.public for problem in problems if problem.task_id in todo],
                     engine,
@@ -72,8 +77,6 @@ def generate(
                 )
                 for _ in tqdm(batches, "generate", len(problems), initial=len(problems) - len(todo), **judging.BAR):
                     pass
-            finally:
-                engine.close()
         return [from_row(journal[place]) for place in wanted]
 
 

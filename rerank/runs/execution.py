@@ -1,7 +1,7 @@
 """Candidates to outcomes: run each program against its problem's hidden tests in the sandbox, once.
 
     with store.Journal(folder / "outcomes.jsonl", key=journal_key) as journal:
-        outcomes = execute(problems, candidates, journal=journal)
+        outcomes = execute(problems, candidates, journal=journal).base
 
 An outcome belongs to the content hash of program, test, entry point and limits: identical programs run once, and a
 killed run, or another run with the same journal, redoes nothing. Outcomes are for measuring; selection never sees them.
@@ -10,7 +10,7 @@ killed run, or another run with the same journal, redoes nothing. Outcomes are f
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 from tqdm import tqdm
 
@@ -24,79 +24,87 @@ from rerank.records import Candidate, Problem
 REFERENCE_FACTOR = 10  # how many times the reference's CPU time a program may take in the extra tests
 MAX_EXTRA_TIMEOUT_S = 60.0  # CPU seconds at most in them, as EvalPlus has it
 
+Runner = Callable[[Sequence[sandbox.Job]], list[sandbox.Outcome]]  # one outcome per job, in order
+
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class Outcomes:
     """Outcomes of the same candidates, in their order."""
 
     base: list[sandbox.Outcome]  # of `Problem.test`
-    plus: list[sandbox.Outcome]  # of the first test not passed, else of `Problem.extra_test`: passed means both
+    plus: list[sandbox.Outcome] | None  # of the first test not passed, else of `extra_test`: passed means both.
+    # None where the extra tests were not asked for
 
 
 def execute(
     problems: Iterable[Problem],
     candidates: Sequence[Candidate],
     *,
+    with_extra: bool = False,
     journal: store.Journal | None = None,
     limits: sandbox.Limits | None = None,
     workers: int | None = None,
     executor: str = "local",
     progress: bool = True,
-) -> list[sandbox.Outcome]:
-    """Return one outcome a candidate by `Problem.test`, in their order. `workers` None: one a core;
-    `executor` is where they are, a name in `sandbox.pool.EXECUTORS`.
+) -> Outcomes:
+    """Run every candidate under `Problem.test`; `with_extra`: then the extra tests of what passed, as EvalPlus counts.
 
-    Raises InputError for a candidate of an unknown problem; MissingError where the host gives too little isolation;
-    WorkerError when the sandbox broke, with everything finished kept.
-    """
-    by_id = {problem.task_id: problem for problem in problems}
-    jobs = [_job(by_id, candidate, limits, extra=False) for candidate in candidates]
-    return _run(jobs, journal=journal, workers=workers, executor=executor, progress=progress)
-
-
-def execute_plus(
-    problems: Iterable[Problem],
-    candidates: Sequence[Candidate],
-    *,
-    journal: store.Journal | None = None,
-    limits: sandbox.Limits | None = None,
-    workers: int | None = None,
-    executor: str = "local",
-    progress: bool = True,
-) -> Verdicts:
-    """Run the base tests, and the extra tests of what passed them, as EvalPlus counts.
-
-    Raises as `execute` does, and InputError where a problem has no extra test.
+    workers   programs run in parallel; None: one per core
+    executor  where they run, a name in `sandbox.pool.EXECUTORS`
+    Raises InputError for a candidate of an unknown problem, or of one without the extra test asked for; MissingError
+    where the host gives too little isolation; WorkerError when the sandbox broke, with everything finished kept.
 
     Some extra tests keep the reference itself busy for seconds. What ran out of time there runs again with a multiple
     of the reference's own time as its limit, where that is longer. The reference is measured only when needed.
     """
-    problems = list(problems)
+    run = partial(_run, journal=journal, workers=workers, executor=executor, progress=progress)
+    return _outcomes(problems, candidates, run, limits or sandbox.Limits(), with_extra=with_extra)
+
+
+def recorded_outcomes(
+    problems: Iterable[Problem],
+    candidates: Sequence[Candidate],
+    journal: store.Journal,
+    *,
+    limits: sandbox.Limits,
+    with_extra: bool,
+) -> Outcomes:
+    """The outcomes that `execute` left in the journal; nothing is run. Raises KeyError where it lacks one of them."""
+
+    def look_up(jobs: Sequence[sandbox.Job]) -> list[sandbox.Outcome]:
+        return [sandbox.Outcome.from_dict(journal[outcome_key(job)]) for job in jobs]
+
+    return _outcomes(problems, candidates, look_up, limits, with_extra=with_extra)
+
+
+def _outcomes(
+    problems: Iterable[Problem],
+    candidates: Sequence[Candidate],
+    run: Runner,
+    limits: sandbox.Limits,
+    *,
+    with_extra: bool,
+) -> Outcomes:
     by_id = {problem.task_id: problem for problem in problems}
-    limits = limits or sandbox.Limits()
-    given: Any = {"journal": journal, "workers": workers, "executor": executor, "progress": progress}
-    base = execute(problems, candidates, limits=limits, **given)
+    base = run([_job(by_id, candidate, limits, extra=False) for candidate in candidates])
+    if not with_extra:
+        return Outcomes(base, None)
     plus = list(base)
 
-    def run(jobs: Sequence[sandbox.Job]) -> list[sandbox.Outcome]:
-        return _run(jobs, **given)
+    def run_extra(places: Sequence[int], limits_of: Mapping[str, sandbox.Limits]) -> None:
+        chosen = [candidates[place] for place in places]
+        jobs = [_job(by_id, each, limits_of.get(each.task_id, limits), extra=True) for each in chosen]
+        for place, outcome in zip(places, run(jobs), strict=True):
+            plus[place] = outcome
 
-    def judge(numbers: Sequence[int], limits_of: Mapping[str, sandbox.Limits]) -> None:
-        chosen = [candidates[number] for number in numbers]
-        jobs = [_job(by_id, one, limits_of.get(one.task_id, limits), extra=True) for one in chosen]
-        for number, outcome in zip(numbers, run(jobs), strict=True):
-            plus[number] = outcome
-
-    judge([number for number, outcome in enumerate(base) if outcome.passed], {})
-    late = [n for n, outcome in enumerate(plus) if base[n].passed and outcome.status == "timeout"]
-    longer = _longer_limits([by_id[t] for t in dict.fromkeys(candidates[n].task_id for n in late)], limits, run)
-    judge([number for number in late if candidates[number].task_id in longer], longer)
-    return Verdicts(base, plus)
+    run_extra([place for place, outcome in enumerate(base) if outcome.passed], {})
+    late = [place for place, outcome in enumerate(plus) if base[place].passed and outcome.status == "timeout"]
+    longer = _longer_limits([by_id[t] for t in dict.fromkeys(candidates[place].task_id for place in late)], limits, run)
+    run_extra([place for place in late if candidates[place].task_id in longer], longer)
+    return Outcomes(base, plus)
 
 
-def _longer_limits(
-    problems: Sequence[Problem], limits: sandbox.Limits, run: Callable[[Sequence[sandbox.Job]], list[sandbox.Outcome]]
-) -> dict[str, sandbox.Limits]:
+def _longer_limits(problems: Sequence[Problem], limits: sandbox.Limits, run: Runner) -> dict[str, sandbox.Limits]:
     """Measure the references in the extra tests; task_id to limits, where a multiple of that time is above `limits`."""
     most = replace(limits, timeout_s=max(limits.timeout_s, MAX_EXTRA_TIMEOUT_S))
     programs = {problem.task_id: reference_program(problem) for problem in problems}
@@ -120,7 +128,7 @@ def outcome_key(job: sandbox.Job) -> str:
     return store.content_hash(job.candidate, job.test, job.entry_point, job.helpers, job.mode, job.limits.to_dict())
 
 
-def _job(by_id: dict[str, Problem], candidate: Candidate, limits: sandbox.Limits | None, *, extra: bool) -> sandbox.Job:
+def _job(by_id: Mapping[str, Problem], candidate: Candidate, limits: sandbox.Limits, *, extra: bool) -> sandbox.Job:
     problem = by_id.get(candidate.task_id)
     if problem is None:
         raise InputError(f"candidate {candidate.index} is of {candidate.task_id}, which is not among the problems")
@@ -130,7 +138,7 @@ def _job(by_id: dict[str, Problem], candidate: Candidate, limits: sandbox.Limits
         candidate.program,
         problem.extra_test if extra else problem.test,
         problem.entry_point,
-        limits or sandbox.Limits(),
+        limits,
         # A test may call functions that stand in the prompt beside the wanted one, as HumanEval/32's does.
         helpers=stub(problem.prompt) or "" if problem.prompt_kind == "function" else "",
     )
@@ -139,7 +147,7 @@ def _job(by_id: dict[str, Problem], candidate: Candidate, limits: sandbox.Limits
 def _run(
     jobs: Sequence[sandbox.Job], *, journal: store.Journal | None, workers: int | None, executor: str, progress: bool
 ) -> list[sandbox.Outcome]:
-    """Return the jobs' outcomes, from the journal where it has them; what is run goes into it."""
+    """The jobs' outcomes, from the journal where it has them; what is run goes into it."""
     keys = [outcome_key(job) for job in jobs]
     known = {key: sandbox.Outcome.from_dict(journal[key]) for key in keys if journal is not None and key in journal}
     todo = {key: job for key, job in zip(keys, jobs, strict=True) if key not in known}

@@ -11,7 +11,7 @@ from pathlib import Path
 from rerank.candidates.files import by_problem, write_completions, write_solutions
 from rerank.errors import SettingError
 from rerank.records import Candidate, Problem
-from rerank.runs import candidates, journals
+from rerank.runs.finished import open_run
 from rerank.runs.folder import RunFolder
 
 
@@ -42,15 +42,11 @@ def export(
     `selector` None: the run's autorater. Raises InputError where the run has no rankings, SettingError for a selector
     that it has not.
     """
-    recorded = folder.settings("problems")
-    limit = int(recorded["limit"])
-    problems = candidates.open_problems(folder, str(recorded["name"]), limit=limit).chosen
-    rankings = journals.load_rankings(folder, {problem.task_id for problem in problems})
-    score = folder.settings("score")
-    name = selector or str(score.get("mode", score["autorater"]))
-    if name not in rankings:
-        raise SettingError(f"--selector {name}: the run has no ranking by it, but by {', '.join(rankings)}")
-    by_place = {(each.task_id, each.index): each for each in journals.load_candidates(folder, problems)}
-    chosen = [by_place[ranking.task_id, index] for ranking in rankings[name] for index in ranking.order[:num_best]]
-    FORMS[form](Path(path), chosen, problems)
-    return len(chosen)
+    run = open_run(folder)
+    name = selector or run.selector
+    if name not in run.rankings:
+        raise SettingError(f"--selector {name}: the run has no ranking by it, but by {', '.join(run.rankings)}")
+    by_id = {(candidate.task_id, candidate.index): candidate for candidate in run.candidates}
+    best = [by_id[ranking.task_id, index] for ranking in run.rankings[name] for index in ranking.order[:num_best]]
+    FORMS[form](Path(path), best, run.problems)
+    return len(best)

@@ -12,9 +12,9 @@ from rerank.store import read_rows
 def load_candidates(folder: RunFolder, problems: Sequence[Problem]) -> list[Candidate]:
     """The candidates that an earlier stage left in the folder."""
     folder.settings("candidates")
-    wanted = {problem.task_id for problem in problems}
+    task_ids = {problem.task_id for problem in problems}
     with folder.journal("candidates") as journal:
-        return [from_row(row) for row in journal.rows.values() if row["task_id"] in wanted]
+        return [from_row(row) for row in journal.rows.values() if row["task_id"] in task_ids]
 
 
 def num_ranked(folder: RunFolder) -> int:
@@ -35,11 +35,11 @@ def load_rankings(folder: RunFolder, task_ids: set[str]) -> dict[str, list[Ranki
 
 def load_scores(folder: RunFolder) -> dict[str, dict[str, float | None]]:
     """Pointwise log-odds by task_id and key."""
-    found: dict[str, dict[str, float | None]] = {}
+    scores: dict[str, dict[str, float | None]] = {}
     with folder.journal("scores") as journal:
         for row in journal.rows.values():
-            found.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
-    return found
+            scores.setdefault(row["task_id"], {})[row["key"]] = row["log_odds"]
+    return scores
 
 
 def load_likelihoods(folder: RunFolder) -> dict[str, dict[str, likelihoods.Read]]:
@@ -52,10 +52,10 @@ def load_likelihoods(folder: RunFolder) -> dict[str, dict[str, likelihoods.Read]
 
 def load_comparisons(folder: RunFolder) -> dict[str, list[Comparison]]:
     """What the folder's journal holds, by task_id; empty where nothing was compared."""
-    found: dict[str, list[Comparison]] = {}
+    comparisons: dict[str, list[Comparison]] = {}
     if not (folder.path / "comparisons.jsonl").exists():
-        return found
+        return comparisons
     with folder.journal("comparisons") as journal:
         for row in journal.rows.values():
-            found.setdefault(row["task_id"], []).append(Comparison(**row))
-    return found
+            comparisons.setdefault(row["task_id"], []).append(Comparison(**row))
+    return comparisons

@@ -3,23 +3,24 @@
     candidates = generate(folder, problems, settings, options, answers={}, select=SelectSettings(), seed=0)
 
 The first round draws the same number of every problem. Each further one draws the same number again of the problems
-with the largest expected gain (see `early.gain_of_samples`), by all evidence that needs no autorater, until the budget
+with the largest expected gain (see `budget.gain_of_samples`), by all evidence that needs no autorater, until the budget
 is spent or the posterior is sure of all. What a round draws is written down before it is drawn, so that a killed run
 goes on with the same round; a sample depends on the seed, the problem and its number, not on when its round came.
 """
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 from tqdm import tqdm
 
 from rerank import generators
-from rerank.backends.engines import open_engine
+from rerank.backends.engines import lazy_engine, open_engine
 from rerank.backends.interface import Engine, EngineOptions, Sampling
 from rerank.candidates.files import by_problem, from_row
 from rerank.errors import SettingError
+from rerank.evidence.record import Evidence
 from rerank.evidence.test_writers import Answers
 from rerank.records import Candidate, Problem
 from rerank.runs.evidence import evidence_of, run_evidence
@@ -63,59 +64,61 @@ def generate(
         },
         free={"backend": settings.backend},
     )
-    engines: list[Engine] = []
     by_id = {problem.task_id: problem for problem in problems}
+
+    def open_sampler() -> Engine:
+        engine = open_engine(settings.backend, settings.generator, options)
+        folder.settle("sampler", {}, free=dict(engine.settings))
+        return engine
+
+    def next_counts(candidates: Sequence[Candidate], drawn: Counter[str]) -> dict[str, int]:
+        assert settings.max_total is not None
+        shares, tried = run_evidence(folder, problems, candidates, answers, seed, num_workers, executor)
+        gains = _gains(candidates, evidence_of(folder, problems, shares, tried, select, seed), size)
+        left = settings.max_total - drawn.total()
+        return budget.next_round(gains, drawn, max_each=settings.num_samples, size=size, left=left)
+
     drawn: Counter[str] = Counter()
-    try:
-        with folder.journal("candidates") as journal, folder.journal("rounds") as rounds:
-            for number in itertools.count():
-                if number not in rounds:
-                    left = settings.max_total - drawn.total()
-                    if number == 0:
-                        counts = dict.fromkeys(by_id, size)
-                    else:
-                        shares, tried = run_evidence(
-                            folder, problems, _found(journal, by_id), answers, seed, num_workers, executor
-                        )
-                        evidence = evidence_of(folder, problems, shares, tried, select, seed)
-                        groups = by_problem(_found(journal, by_id))
-                        model = posterior.read_model()
-                        gains = {
-                            task_id: budget.gain_of_samples(
-                                groups[task_id],
-                                posterior.believe(groups[task_id], each, model),
-                                each.behaviour,
-                                size,
-                            )
-                            for task_id, each in evidence.items()
-                        }
-                        counts = budget.next_round(gains, drawn, max_each=settings.num_samples, size=size, left=left)
-                    rounds.append([{"round": number, "counts": counts}])
-                counts = rounds[number]["counts"]
-                if not counts:
-                    break
-                _draw(
-                    folder, [by_id[task_id] for task_id in counts], counts, drawn, journal, settings, options, engines
-                )
-                drawn.update(counts)
-            folder.settle("rounds", {}, free={"num_rounds": number, "num_samples": drawn.total()})
-            return _found(journal, by_id)
-    finally:
-        for engine in engines:
-            engine.close()
+    with (
+        lazy_engine(open_sampler) as engine,
+        folder.journal("candidates") as journal,
+        folder.journal("rounds") as rounds,
+    ):
+        for number in itertools.count():
+            if number not in rounds:
+                first_round = dict.fromkeys(by_id, size)
+                counts = next_counts(_candidates(journal, by_id), drawn) if number else first_round
+                rounds.append([{"round": number, "counts": counts}])
+            counts = rounds[number]["counts"]
+            if not counts:
+                break
+            _draw([by_id[task_id] for task_id in counts], counts, drawn, journal, settings, engine)
+            drawn.update(counts)
+        folder.settle("rounds", {}, free={"num_rounds": number, "num_samples": drawn.total()})
+        return _candidates(journal, by_id)
+
+
+def _gains(candidates: Sequence[Candidate], evidence: Mapping[str, Evidence], size: int) -> dict[str, float]:
+    """What `size` more samples of each problem are expected to gain."""
+    groups = by_problem(candidates)
+    model = posterior.read_model()
+    return {
+        task_id: budget.gain_of_samples(
+            groups[task_id], posterior.believe(groups[task_id], of_task, model), of_task.behaviour, size
+        )
+        for task_id, of_task in evidence.items()
+    }
 
 
 def _draw(
-    folder: RunFolder,
     problems: Sequence[Problem],
     counts: Mapping[str, int],
     drawn: Mapping[str, int],
     journal: Journal,
     settings: GenerateSettings,
-    options: EngineOptions,
-    engines: list[Engine],
+    engine: Callable[[], Engine],
 ) -> None:
-    """Draw one round, as far as the journal lacks it; the engine is opened when it is first needed, and kept."""
+    """Draw one round, as far as the journal lacks it."""
     batches: dict[tuple[int, int], list[Problem]] = {}  # by first index and number: those that are asked alike
     for problem in problems:
         first, count = drawn.get(problem.task_id, 0), counts[problem.task_id]
@@ -123,14 +126,11 @@ def _draw(
             batches.setdefault((first, count), []).append(problem)
     if not batches:
         return
-    if not engines:
-        engines.append(open_engine(settings.backend, settings.generator, options))
-        folder.settle("sampler", {}, free=dict(engines[0].settings))
     with tqdm(total=sum(map(len, batches.values())), desc="generate", **BAR) as bar:
-        for (first, count), asked in batches.items():
+        for (first, count), alike in batches.items():
             for _ in generators.generate(
-                [problem.public for problem in asked],
-                engines[0],
+                [problem.public for problem in alike],
+                engine(),
                 journal,
                 num_samples=count,
                 sampling=_seeded(settings.sampling, first),
@@ -145,5 +145,5 @@ def _seeded(sampling: Sampling, first: int) -> Sampling:
     return sampling if first == 0 else replace(sampling, seed=int(content_hash(sampling.seed, first), 16) % 2**31)
 
 
-def _found(journal: Journal, wanted: Mapping[str, Problem]) -> list[Candidate]:
-    return [from_row(row) for row in journal.rows.values() if row["task_id"] in wanted]
+def _candidates(journal: Journal, by_id: Mapping[str, Problem]) -> list[Candidate]:
+    return [from_row(row) for row in journal.rows.values() if row["task_id"] in by_id]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from rerank.cli.app import app
 from rerank.records import Candidate, Comparison, Problem, Ranking
-from rerank.reports.page import MAX_TEST_CHARS, JudgedProblem
+from rerank.reports.page import MAX_TEST_CHARS, ProblemView
 
 
 def data_of(page: str) -> tuple[dict, list[dict]]:
@@ -55,7 +55,7 @@ def test_the_data_says_what_the_run_says():
     judged = toy_run()
     index, blocks = data_of(page_of(judged))
     assert index["selectors"] == ["first", "pointwise"]
-    assert (index["judge"], index["tests"]) == ("pointwise", ["base"])
+    assert (index["selector"], index["tests"]) == ("pointwise", ["base"])
     assert [each["id"] for each in index["problems"]] == ["t/0", "t/1", "t/<i>2"]
     assert [each["passed"] for each in index["problems"]] == [["10"], ["01"], ["00"]]
     assert [each["orders"][1] for each in index["problems"]] == [[0, 1], [0, 1], [1, 0]]
@@ -70,7 +70,7 @@ def test_candidates_are_named_by_place_where_indices_have_gaps():
     moved = [
         Candidate("t", index, "", each.program, each.key) for index, each in zip((3, 7), one.candidates, strict=True)
     ]
-    judged = [JudgedProblem(one.problem, moved, one.outcomes, {"pointwise": Ranking("t", "pointwise", (7, 3), (2, 1))})]
+    judged = [ProblemView(one.problem, moved, one.outcomes, {"pointwise": Ranking("t", "pointwise", (7, 3), (2, 1))})]
     index, (block,) = data_of(page_of(judged))
     assert index["problems"][0]["orders"] == [[1, 0]]
     assert [(each["index"], each["values"]) for each in block["candidates"]] == [(3, [1]), (7, [2])]
@@ -79,11 +79,11 @@ def test_candidates_are_named_by_place_where_indices_have_gaps():
 def test_comparisons_are_a_matrix_of_distinct_programs():
     (one,) = judged_problems({"t": [("a", False), ("b", True), ("a", False)]}, {"pairwise": {"t": [1, 0, 2]}})
     compared = [Comparison("t", "key a", "key b", -0.123), Comparison("t", "key b", "key a", None, "no answer")]
-    given = JudgedProblem(one.problem, one.candidates, one.outcomes, one.rankings, compared)
-    _, (block,) = data_of(page_of([given], judge="pairwise"))
+    given = ProblemView(one.problem, one.candidates, one.outcomes, one.rankings, compared)
+    _, (block,) = data_of(page_of([given], selector="pairwise"))
     assert [each["group"] for each in block["candidates"]] == [0, 1, 0]
     assert block["comparisons"] == [None, -12, "?", None]
-    _, (block,) = data_of(page_of([one], judge="pairwise"))
+    _, (block,) = data_of(page_of([one], selector="pairwise"))
     assert block["comparisons"] is None
 
 
@@ -114,7 +114,7 @@ def test_the_policy_forbids_loading_and_allows_only_the_own_script_and_style():
 def test_a_long_test_is_left_out():
     (one,) = judged_problems({"t": [("a", True)]}, {"pointwise": {"t": [0]}})
     long = Problem("t", "p", "f", "x" * (MAX_TEST_CHARS + 1))
-    _, (block,) = data_of(page_of([JudgedProblem(long, one.candidates, one.outcomes, one.rankings)]))
+    _, (block,) = data_of(page_of([ProblemView(long, one.candidates, one.outcomes, one.rankings)]))
     assert block["test"] is None
 
 
@@ -141,7 +141,7 @@ def test_the_command_writes_the_page_of_a_run_folder(tmp_path: Path):
         pages.append((tmp_path / name).read_bytes())
     assert pages[0] == pages[1], "the same run, the same bytes"
     index, (block,) = data_of(pages[0].decode())
-    assert (index["judge"], index["tests"]) == ("shortest", ["base", "plus"])
+    assert (index["selector"], index["tests"]) == ("shortest", ["base", "plus"])
     assert index["problems"][0]["passed"] == ["110", "010"]
     assert [each["outcomes"][0]["status"] for each in block["candidates"]] == ["passed", "passed", "error"]
     assert block["candidates"][2]["outcomes"][0]["reason"].startswith("OSError")

@@ -11,6 +11,7 @@ from rerank.records import Candidate, Comparison, Problem, Ranking
 from rerank.reports.plots import plot_growth
 from rerank.reports.report import Cost, build_report
 from rerank.reports.tables import markdown, table, to_json, write_report
+from rerank.runs.outcomes import Passed
 
 PROBLEMS = [Problem(task_id, "p", "f", "test") for task_id in ("a", "b", "c", "d")]
 PASSED = {  # candidate 0, 1, 2 of each problem
@@ -47,8 +48,8 @@ RANKINGS = {
 }
 
 
-def build(**settings):
-    return build_report(PROBLEMS, CANDIDATES, RANKINGS, PASSED, num_resamples=200, **settings)
+def build(plus=None, **settings):
+    return build_report(PROBLEMS, CANDIDATES, RANKINGS, Passed(PASSED, plus), num_resamples=200, **settings)
 
 
 def test_figures():
@@ -89,7 +90,7 @@ def test_growth_by_a_picker():
         return max(indices)
 
     extra = dict(PASSED)
-    suites = build(pickers={"pairwise": pick}, passed_extra=extra).suites
+    suites = build(pickers={"pairwise": pick}, plus=extra).suites
     assert suites[0].growth["pairwise"][0] == pytest.approx(suites[0].mean.value, abs=0.3)
     assert suites[0].growth["pairwise"][-1] == 0.25, "of all three it takes the last"
     assert len(asked) == len(set(asked)), "nothing is picked from twice, not even for other tests"
@@ -98,22 +99,22 @@ def test_growth_by_a_picker():
 def test_plus_tests():
     """Passed by both; problems that have no extra outcomes are not among them."""
     extra = {(task_id, index): index > 0 for task_id in ("a", "b") for index in range(3)}
-    base, plus = build(passed_extra=extra).suites
+    base, plus = build(plus=extra).suites
     assert (base.num_problems, plus.num_problems) == (4, 2)
     assert [row.num_passed for row in plus.selectors] == [1, 0, 1]
     assert plus.oracle.value == 0.5
-    assert len(build(passed_extra={}).suites) == 1
+    assert len(build(plus={}).suites) == 1
 
 
 def test_incomplete_problems_are_left_out_and_counted():
     problems = [*PROBLEMS, Problem("without candidates", "p", "f", "test")]
     passed = {place: good for place, good in PASSED.items() if place != ("b", 2)}
     unranked = {**RANKINGS, "pairwise": RANKINGS["pairwise"][:3]}
-    report = build_report(problems, CANDIDATES, unranked, passed, num_resamples=50)
+    report = build_report(problems, CANDIDATES, unranked, Passed(passed), num_resamples=50)
     assert (report.num_problems, report.num_incomplete, report.num_candidates) == (2, 3, 6)
     assert "3 problems left out" in table(report)
     with pytest.raises(InputError, match="nothing to report"):
-        build_report(problems, CANDIDATES, RANKINGS, {})
+        build_report(problems, CANDIDATES, RANKINGS, Passed({}))
 
 
 def test_order_of_inputs_does_not_matter():
@@ -122,18 +123,17 @@ def test_order_of_inputs_does_not_matter():
         PROBLEMS,
         CANDIDATES[::-1],
         {name: given[::-1] for name, given in RANKINGS.items()},
-        dict(reversed(PASSED.items())),
-        passed_extra=extra,
+        Passed(dict(reversed(PASSED.items())), extra),
         num_resamples=200,
     )
-    assert shuffled == build(passed_extra=extra)
+    assert shuffled == build(plus=extra)
 
 
 def test_table():
     comparisons = [Comparison("a", "key0", "key1", 1.0), Comparison("a", "key1", "key0", 2.0)]
     text = table(build(costs={"pairwise": Cost(12_000, 3.5)}, comparisons={"pairwise": comparisons}))
     head, block, notes = text.split("\n\n")
-    assert "4 problems, 12 candidates (3 a problem), 8 distinct" in head
+    assert "4 problems, 12 candidates (3 per problem), 8 distinct" in head
     lines = block.splitlines()
     assert lines[0] == "base tests, 4 problems"
     assert " ".join(lines[2].split()) == "selector pass@1 95% uplift 95% gap closed p comparisons tokens seconds"
@@ -142,18 +142,18 @@ def test_table():
     assert row.split()[-3:] == ["24", "12,000", "3.5"]
     assert row.index("75.0") + 4 == lines[2].index("pass@1") + 6, "numbers end where their header ends"
     assert "order consistency 0.0% of 1 pairs, 1 disagree" in notes
-    assert "log-probability had nothing to go by on 4 problems" in notes
+    assert "log-probability had no value for any candidate of 4 problems, so the tie-break chose" in notes
     assert "200 resamples, seed 0" in notes
 
 
 def test_columns_that_nobody_fills_are_left_out():
-    report = build_report(PROBLEMS, CANDIDATES, {"random": RANKINGS["random"]}, PASSED, num_resamples=50)
+    report = build_report(PROBLEMS, CANDIDATES, {"random": RANKINGS["random"]}, Passed(PASSED), num_resamples=50)
     header = table(report).split("\n\n")[1].splitlines()[2]
     assert header.split() == ["selector", "pass@1", "95%", "uplift", "95%", "gap", "closed"]
 
 
 def test_files(tmp_path):
-    report = build(passed_extra=PASSED, settings={"autorater": "fake", "n": 3})
+    report = build(plus=PASSED, settings={"autorater": "fake", "n": 3})
     paths = write_report(report, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
     document = json.loads((tmp_path / "report.json").read_text())
@@ -175,7 +175,7 @@ def test_plots_of_the_smallest_run(tmp_path):
     """One problem, one candidate, one selector, nothing passes."""
     ranking = [Ranking("a", "first", (0,), (0.0,))]
     candidates = [Candidate("a", 0, "", "", None)]
-    report = build_report(PROBLEMS[:1], candidates, {"first": ranking}, {("a", 0): False}, num_resamples=10)
+    report = build_report(PROBLEMS[:1], candidates, {"first": ranking}, Passed({("a", 0): False}), num_resamples=10)
     assert report.suites[0].selectors[0].figures.gap_closed is None
     assert len(write_report(report, tmp_path)) == 4
 
@@ -184,7 +184,7 @@ def test_many_candidates_are_drawn_on_a_log_scale(tmp_path):
     candidates = [Candidate("a", index, "", "", f"k{index}") for index in range(30)]
     ranking = [Ranking("a", "pointwise", tuple(range(30)), (0.0,) * 30)]
     passed = {("a", index): index % 3 == 0 for index in range(30)}
-    report = build_report(PROBLEMS[:1], candidates, {"pointwise": ranking}, passed, num_resamples=10)
+    report = build_report(PROBLEMS[:1], candidates, {"pointwise": ranking}, Passed(passed), num_resamples=10)
     assert list(report.suites[0].pass_at_k) == [1, 10]
     plot_growth(report, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000

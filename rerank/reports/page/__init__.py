@@ -1,6 +1,6 @@
 """A run as one HTML file to look through: the figures, and every problem with its candidates side by side.
 
-    text = render(report, judged, judge="pointwise", title="runs/first")
+    text = render(report, problems, selector="pointwise", title="runs/first")
     Path("page.html").write_text(text, encoding="utf-8")
 
 The file stands alone: its policy (a Content-Security-Policy by hash) lets it load nothing and run no script but its
@@ -8,7 +8,9 @@ own. What a model wrote is never markup: it lies packed in data blocks, and the 
 and plots are plain HTML and SVG, there without a script. Each problem is a block of its own, unpacked when it is looked
 at, so that a hundred candidates to each of hundreds of problems open at once.
 
-What the page can not do: read more than one run, or change anything.
+The script unpacks with DecompressionStream, which browsers have had since 2023; in an older one the page says so.
+
+What the page cannot do: read more than one run, or change anything.
 """
 
 import base64
@@ -32,28 +34,28 @@ MAX_TEST_CHARS = 20_000  # longer hidden tests are left out of the page: some ex
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedProblem:
+class ProblemView:
     """All that the page shows of one problem."""
 
     problem: Problem
     candidates: Sequence[Candidate]  # in the order of their index
-    outcomes: Mapping[str, Sequence[Outcome]]  # by tests (`base`, `plus`), one a candidate
+    outcomes: Mapping[str, Sequence[Outcome]]  # by tests (`base`, `plus`), one per candidate
     rankings: Mapping[str, Ranking]  # by selector
     comparisons: Sequence[Comparison] = ()
 
 
-def render(report: Report, judged: Sequence[JudgedProblem], *, judge: str, title: str) -> str:
-    """The page as text. `judge` is the selector that it opens with; every problem is ranked by the same selectors.
+def render(report: Report, problems: Sequence[ProblemView], *, selector: str, title: str) -> str:
+    """The page as text. `selector` is the one that it opens with; every problem is ranked by the same selectors.
 
     The same run gives the same bytes.
     """
     index = {
         "tests": [suite.tests for suite in report.suites],
-        "selectors": list(judged[0].rankings),
-        "judge": judge,
-        "problems": [_index_entry(one, report.suites) for one in judged],
+        "selectors": list(problems[0].rankings),
+        "selector": selector,
+        "problems": [_index_entry(one, report.suites) for one in problems],
     }
-    style, script = _asset("page.css"), _asset("inflate.js") + _asset("page.js")
+    style, script = _asset("page.css"), _asset("page.js")
     values = {
         "title": html.escape(title),
         "policy": (
@@ -62,14 +64,14 @@ def render(report: Report, judged: Sequence[JudgedProblem], *, judge: str, title
         ),
         "style": style,
         "script": script,
-        "headline": _headline(report, judge),
+        "headline": _headline(report, selector),
         "lines": _list(candidate_lines(report)),
         "suites": "".join(_suite(report, suite) for suite in report.suites),
         "notes": _list(note_lines(report)),
         "cuts": _cuts(report),
         "settings": html.escape(json.dumps(report.settings, indent=2, ensure_ascii=False, default=str)),
         "index": _pack(index),
-        "blocks": json.dumps([_pack(_block(one)) for one in judged]),
+        "blocks": json.dumps([_pack(_block(one)) for one in problems]),
     }
     text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], _asset("page.html"))
     return text.encode("utf-8", "replace").decode("utf-8")  # a folder's name can hold what UTF-8 has no bytes for
@@ -78,7 +80,7 @@ def render(report: Report, judged: Sequence[JudgedProblem], *, judge: str, title
 # Data: what the script reads. Candidates are named by their place in the problem's list.
 
 
-def _index_entry(one: JudgedProblem, suites: Sequence[Suite]) -> dict[str, Any]:
+def _index_entry(one: ProblemView, suites: Sequence[Suite]) -> dict[str, Any]:
     """What the list needs of a problem: who passed, and every selector's order."""
     places = {candidate.index: place for place, candidate in enumerate(one.candidates)}
     return {
@@ -89,7 +91,7 @@ def _index_entry(one: JudgedProblem, suites: Sequence[Suite]) -> dict[str, Any]:
     }
 
 
-def _block(one: JudgedProblem) -> dict[str, Any]:
+def _block(one: ProblemView) -> dict[str, Any]:
     """What the view of one problem needs beside its entry in the index."""
     groups: dict[str, int] = {}
     for each in one.candidates:
@@ -131,12 +133,12 @@ def _matrix(comparisons: Sequence[Comparison], groups: Mapping[str, int]) -> lis
     """Log-odds in hundredths, row by row: (groups, groups), the row's program shown first. "?": asked, no verdict."""
     if not comparisons:
         return None
-    found: list[int | str | None] = [None] * len(groups) ** 2
+    matrix: list[int | str | None] = [None] * len(groups) ** 2
     for each in comparisons:
         if each.first in groups and each.second in groups:
             place = groups[each.first] * len(groups) + groups[each.second]
-            found[place] = "?" if each.log_odds is None else round(100 * each.log_odds)
-    return found
+            matrix[place] = "?" if each.log_odds is None else round(100 * each.log_odds)
+    return matrix
 
 
 def _pack(data: object) -> str:
@@ -148,12 +150,12 @@ def _pack(data: object) -> str:
 # Figures: plain HTML.
 
 
-def _headline(report: Report, judge: str) -> str:
+def _headline(report: Report, selector: str) -> str:
     suite = report.suites[0]
-    row = next(each for each in suite.selectors if each.selector == judge)
+    row = next(each for each in suite.selectors if each.selector == selector)
     gain = row.figures.uplift
     return (
-        f"Picking by {html.escape(judge)} takes pass@1 from <b>{100 * suite.mean.value:.1f}</b> to "
+        f"Picking by {html.escape(selector)} takes pass@1 from <b>{100 * suite.mean.value:.1f}</b> to "
         f"<b>{100 * row.figures.pass_at_1.value:.1f}</b>: {100 * gain.value:+.1f} points "
         f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}), of {100 * (suite.oracle.value - suite.mean.value):.1f} "
         "that an oracle could gain"

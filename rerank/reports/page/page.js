@@ -3,6 +3,10 @@
 "use strict";
 
 (async () => {
+  if (typeof DecompressionStream === "undefined") {
+    document.getElementById("too-old").hidden = false;
+    return;
+  }
   const TITLE = document.title;
   const NARROW = matchMedia("(max-width: 800px)"); // as page.css has it
   const MISSED = "missed";
@@ -47,7 +51,7 @@
   const DEFAULTS = {
     view: "figures",
     problem: "",
-    selector: index.judge,
+    selector: index.selector,
     tests: index.tests[0],
     show: "all",
     against: "",
@@ -62,7 +66,6 @@
 
   async function unpack(text) {
     const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-    if (typeof DecompressionStream === "undefined") return JSON.parse(new TextDecoder().decode(inflate(bytes)));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
   }
 

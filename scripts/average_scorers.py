@@ -3,7 +3,7 @@
     python scripts/average_scorers.py runs/seed0/scorer runs/seed1/scorer --labels labels.jsonl.gz --rank 14 \\
         --out runs/mean/scorer
 
-`rerank.training.averaging` says what is done and why. The labels' dev split decides the temperature.
+`rerank.training.scorer.averaging` says what is done and why. The labels' dev split decides the temperature.
 """
 
 import sys

@@ -10,7 +10,8 @@
     python scripts/build_mixture.py --list
 
 Prints a table of tasks, sizes, weights and tokens. The same inputs and seed give the same file to the byte. Held-out
-sets are refused. `rerank.training.registry` has every task's source and licence, `rerank.training.mixture` the rows.
+sets are refused. `rerank/training/mixture/tasks.toml` has every task's source and licence,
+`rerank.training.mixture.judgments` the rows.
 """
 
 import sys

@@ -103,7 +103,7 @@ _OF_EVERY_TASK = {"form", "capability", "location", "licence", "judged", "title"
 
 def mixture_task(name: str, row: Mapping[str, Any]) -> MixtureTask:
     """A table of `tasks.toml` as a task. Raises InputError naming the task and the field that is wrong."""
-    form = row.get("form")
+    form = row.get("form", "")
     if form not in _FORMS:
         raise InputError(f"task {name}: form {form}: not one of {', '.join(_FORMS)}", path=_FILE)
     make_answers, own_fields = _FORMS[form]
@@ -130,6 +130,10 @@ def mixture_task(name: str, row: Mapping[str, Any]) -> MixtureTask:
 
 
 # Asked in the scorers' own words, which `rerank.prompts` holds.
+_LABEL_PROMPTS: Mapping[str, tuple[Kind, Task]] = {
+    "code_correct": ("classification", prompts.POINTWISE),
+    "code_pair": ("pairwise", prompts.PAIRWISE),
+}
 _LABELS = {
     name: MixtureTask(
         name,
@@ -141,10 +145,7 @@ _LABELS = {
         prompt,
         origin="labels",
     )
-    for name, kind, prompt in (
-        ("code_correct", "classification", prompts.POINTWISE),
-        ("code_pair", "pairwise", prompts.PAIRWISE),
-    )
+    for name, (kind, prompt) in _LABEL_PROMPTS.items()
 }
 # Read with the module, as if it stood here: it is part of the package.
 _DOCUMENT = tomllib.loads(_FILE.read_text(encoding="utf-8"))

@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from rerank.errors import InputError, SettingError
+from rerank.errors import InputError, NoTrainingRowsError, SettingError
 from rerank.locks import each_once
 from rerank.store import Row, read_rows, write_rows
 from rerank.training.labels.rows import Label, read_labels, write_labels
@@ -235,7 +235,7 @@ def patch_task(
 
     All patches begin at one checkpoint: it is measured by the first of them.
     """
-    from rerank.training.scorer.trainer import judge_along
+    from rerank.training.scorer.trainer import Trainer
 
     path = out / f"{task}.json"
     if path.exists():
@@ -251,22 +251,21 @@ def patch_task(
     after: tuple[Scores, ...] = ()
     note = ""
     try:
-        rows = judge_along(
+        trainer = Trainer(
             base,
-            labels,
             folder / "run",
             settings,
+            labels=labels,
             mixture=[folder / "mixture.jsonl"],
             start=start,
-            judge_first=before is None,
             report=report,
         )
-        if rows[0]["step"] == 0:
-            before = scores(rows.pop(0))
-        after = tuple(map(scores, rows))
-    except InputError as error:
-        if not str(error).startswith("no row of the training split"):
-            raise
+        trainer.fit(judge_first=before is None)
+        evaluations = trainer.evaluations()
+        if evaluations[0]["step"] == 0:
+            before = scores(evaluations.pop(0))
+        after = tuple(map(scores, evaluations))
+    except NoTrainingRowsError:
         note = "none of its rows is short enough"
     effect = Effect(task, before if after and before else {}, after, len(data.train[task]), note)
     write_effect(out, effect)

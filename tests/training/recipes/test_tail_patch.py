@@ -14,7 +14,7 @@ from rerank.store import read_rows
 from rerank.training.recipes import tail_patch
 from rerank.training.recipes.tail_patch import CATEGORIES, GENERAL, OTHERS, Effect, Rules
 from rerank.training.scorer.presets import preset
-from rerank.training.scorer.trainer import train
+from rerank.training.scorer.trainer import Trainer, train
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 BEFORE = dict.fromkeys(CATEGORIES, 0.5)
@@ -259,14 +259,12 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
 def test_the_checkpoint_is_judged_once_for_all_patches(
     base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank.training.scorer import trainer
-
     settings = preset("small", num_steps=2, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
     start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
     data = tail_patch.read_data(mixture, [labels], max_dev=5, max_dev_problems=5)
     judged = []
-    judge = trainer._Run._evaluate
-    monkeypatch.setattr(trainer._Run, "_evaluate", lambda run: (judged.append(run.step), judge(run)))
+    judge = Trainer.evaluate
+    monkeypatch.setattr(Trainer, "evaluate", lambda trainer: (judged.append(trainer.step), judge(trainer)))
     given = {"base": base, "start": start, "settings": replace(settings, num_evaluations=2), "max_rows": 9}
     alone = [tail_patch.patch_elsewhere(task, data, **given) for task in sorted(TASKS)]
     assert judged == [0, 1, 2] * len(TASKS)
@@ -274,6 +272,18 @@ def test_the_checkpoint_is_judged_once_for_all_patches(
     together = [tail_patch.patch_task(task, data, tmp_path / "tasks", **given) for task in sorted(TASKS)]
     assert judged == [0, 1, 2] + [1, 2] * (len(TASKS) - 1)
     assert together == alone
+
+
+def test_a_task_whose_rows_are_all_too_long_has_no_effect_and_says_why(
+    base: Path, mixture: Path, labels: Path, tmp_path: Path
+) -> None:
+    settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
+    start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
+    data = tail_patch.read_data(mixture, [labels], max_dev=5, max_dev_problems=5)
+    task = min(TASKS)
+    long = replace(data, train={task: [row | {"segments": [500 * "long "]} for row in data.train[task]]})
+    found = tail_patch.patch_elsewhere(task, long, base=base, start=start, settings=settings, max_rows=9)
+    assert (found.before, found.after, found.note) == ({}, (), "none of its rows is short enough")
 
 
 def test_commands_at_once_patch_each_task_once(base: Path, mixture: Path, labels: Path, tmp_path: Path) -> None:
@@ -289,10 +299,9 @@ def test_commands_at_once_patch_each_task_once(base: Path, mixture: Path, labels
 
 
 def test_tail_patches_on_a_cluster_are_those_of_one_machine(
-    base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, mixture: Path, labels: Path, tmp_path: Path
 ) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
     start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
     steps = ("--start", start, "--patch-steps", 1, "--patch-evaluations", 1, "--no-train")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,23 @@ from rerank.training.scorer.presets import TrainSettings
 def say(line: str) -> None:
     """A recipe's progress, on standard error."""
     print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The model that is trained: where it lies, and what a scorer says that it belongs to."""
+
+    folder: Path
+    name: str
+
+
+def base_model(base: str) -> BaseModel:
+    """Of `--base`: a folder, or a name that `rerank.models.weights` finds."""
+    from rerank.models import weights
+
+    if Path(base).is_dir():
+        return BaseModel(Path(base), Path(base).name)
+    return BaseModel(Path(weights.resolve(base).folder), base)
 
 
 def write_mixture(mixture: Mixture, path: Path, weighting: Weighting = "proportional") -> int:

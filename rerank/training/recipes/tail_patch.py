@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from tqdm import tqdm
 
@@ -68,7 +68,7 @@ class PatchSettings:
     ] = None
     train: Annotated[Weighting | None, Setting("Only this training of --against.")] = None
     no_train: Annotated[bool, Setting("Stop at the weights.", flag="--no-train")] = False
-    against: Annotated[list[Weighting], Setting("Train on these weights too; repeatable.")] = field(
+    against: Annotated[list[str], Setting("Train on these weights too: proportional or equal; repeatable.")] = field(
         default_factory=list
     )
     threshold: Annotated[
@@ -78,6 +78,11 @@ class PatchSettings:
     weak: Annotated[list[str], Setting("A category whose best two tasks come first; repeatable.")] = field(
         default_factory=list
     )
+
+    def __post_init__(self) -> None:
+        for name in self.against:
+            if name not in get_args(Weighting):
+                raise SettingError(f"--against {name}: not one of {', '.join(get_args(Weighting))}")
 
     @property
     def part(self) -> tuple[int, int] | None:

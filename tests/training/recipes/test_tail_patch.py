@@ -324,6 +324,7 @@ def test_tail_patches_on_a_cluster_are_those_of_one_machine(
         (["--worker", "9/8"], "--worker 9/8: write I/N"),
         (["--worker", "2/2"], "worker 1 trains it, or give --start"),
         (["--threshold", "code"], "--threshold code: write category=share"),
+        (["--against", "best"], "--against best: not one of proportional, equal"),
         (["--pack-tokens", "1000"], "--pack-tokens 1000: take a multiple of 128"),
     ],
 )
@@ -333,8 +334,7 @@ def test_mistakes_are_named(base: Path, mixture: Path, tmp_path: Path, arguments
     assert words in str(result.exception)
 
 
-@pytest.mark.parametrize("option", ["--against", "--train"])
-def test_a_weighting_is_proportional_or_equal(option: str) -> None:
-    result = run("tail_patch", "--base", "b", "--mixture", "m", "--out", "o", option, "opt")
+def test_a_training_is_on_proportional_or_equal_weights() -> None:
+    result = run("tail_patch", "--base", "b", "--mixture", "m", "--out", "o", "--train", "opt")
     assert result.exit_code == 2
     assert "'opt' is not one of 'proportional', 'equal'" in result.output

@@ -31,9 +31,9 @@ def main(
 
     lost = average(scorers, out, rank=rank)
     print(f"{len(scorers)} scorers in rank {rank}, {100 * lost:.1f}% of the squared norm lost", file=sys.stderr)
-    found = calibrate(out, labels, base=base).figures()
-    shown = found.get("samples", found)
-    print(f"dev pair accuracy {shown['pair_accuracy']:.3f}, pick rate {shown['pick_rate']:.3f}: {out}")
+    figures = calibrate(out, labels, base=base).figures()
+    figures = figures.get("samples", figures)
+    print(f"dev pair accuracy {figures['pair_accuracy']:.3f}, pick rate {figures['pick_rate']:.3f}: {out}")
 
 
 if __name__ == "__main__":

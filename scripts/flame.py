@@ -42,7 +42,7 @@ def main(
 ) -> None:
     train_settings = preset(preset_name, **changes, keep="last")
     options = {"base": base, "preset": preset_name, "seed": 0, **asdict(settings), **changes}
-    steps.settle(out, "flame", options, [*judgments, *(labels or [])], free=["time_budget_s"])
+    steps.record_settings(out, "flame", options, [*judgments, *(labels or [])], changeable=["time_budget_s"])
     scorers = flame.run(
         out,
         steps.base_model(base),

@@ -54,7 +54,7 @@ def main(
     train_settings = preset(preset_name, **changes)
     options = {"base": base, "preset": preset_name, "seed": seed or [], **asdict(settings), **changes}
     files = [path for path in (*labels, problems, samples, modified) if path]
-    steps.settle(out, "self_taught", options, files, free=settings.changeable(out))
+    steps.record_settings(out, "self_taught", options, files, changeable=settings.changeable(out))
     label_rows = read_labels(labels)
     unverified = self_taught.read_unverified(problems, samples, modified)
     model = steps.base_model(base)

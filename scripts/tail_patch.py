@@ -66,7 +66,7 @@ def main(
     model = steps.base_model(base)
     rated = {name: getattr(rules, name) for name in ("significant", "slight", "general_total")}
     options = {"base": base, "preset": preset_name, "seed": 0, **asdict(settings), **rated, **changes}
-    steps.settle(out, "tail_patch", options, [mixture, *(labels or [])], free=tail_patch.CHANGEABLE)
+    steps.record_settings(out, "tail_patch", options, [mixture, *(labels or [])], changeable=tail_patch.CHANGEABLE)
     result = tail_patch.run(
         out,
         model,

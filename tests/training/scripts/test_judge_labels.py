@@ -11,7 +11,7 @@ from rerank.training.labels.rows import read_labels
 from rerank.training.scorer.inputs import read_teacher
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 
 def run(name: str, *arguments: object):

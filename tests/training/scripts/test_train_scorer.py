@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_scorer.py"
+SCRIPT = Path(__file__).parents[3] / "scripts" / "train_scorer.py"
 
 
 def run(*arguments: object):

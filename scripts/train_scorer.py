@@ -10,7 +10,7 @@
     accelerate launch --num_processes 2 scripts/train_scorer.py --base DIR --labels A.jsonl --out runs/scorer
 
 The same command again goes on where a killed one stopped. The scorer is in OUT/scorer, its curves in OUT/curves.png.
-Settings not named here come from the preset; `rerank/training/scorer/presets.py` says what each is.
+Settings that are not given come from the preset; `rerank/training/scorer/presets.py` has the presets.
 """
 
 import json

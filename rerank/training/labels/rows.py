@@ -10,7 +10,7 @@ A row of a label file is one distinct program for one training problem, and what
     origin                        sample; mutation (of a right program); modified (sampled for a changed instruction);
                                   reference (the data's own solution); buggy (the data's own wrong solution)
     generator, temperature        what sampled it; "" and null where nothing did
-    mean_log_probability          nats a token, mean over the samples that gave this program; null where not known
+    mean_log_probability          nats per token, mean over the samples that gave this program; null where not known
     error_class                   such as IndexError; the outcome itself where no exception was raised; "" when passed
     num_samples                   how many samples gave this program; 0 for what was not sampled
     detail                        the kind of mutation

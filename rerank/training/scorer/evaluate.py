@@ -33,7 +33,7 @@ class ScoredProblem:
     task_id: str
     right: tuple[bool, ...]
     log_odds: tuple[float, ...]  # that the program is right
-    mean_log_probability: tuple[float | None, ...]  # by the program's generator, nats a token
+    mean_log_probability: tuple[float | None, ...]  # by the program's generator, nats per token
     is_sample: tuple[bool, ...]  # drawn from a generator; else a mutation, a reference...
     generator: tuple[str, ...]  # "" where nothing was drawn
 
@@ -294,7 +294,7 @@ def _rows(problem: ScoredProblem, temperature: float) -> list[tuple[float, float
 
 
 def log_probability_gain(right: Label, wrong: Label) -> float | None:
-    """How much likelier the right program was to the generator of both, nats a token; None of two generators."""
+    """How much likelier the right program was to the generator of both, nats per token; None of two generators."""
     likely, less = right.mean_log_probability, wrong.mean_log_probability
     return None if likely is None or less is None or right.generator != wrong.generator else likely - less
 

@@ -4,8 +4,8 @@
 
 What is in `out` afterwards (the first four while it trains, too):
 
-    log.jsonl         a row a step: losses, learning rate, tokens, seconds
-    dev.jsonl         a row an evaluation
+    log.jsonl         a row per step: losses, learning rate, tokens, seconds
+    dev.jsonl         a row per evaluation
     curves.png        both
     dev_scores.jsonl  at the end: every dev program's log-odds by the shipped weights, before temperature scaling
     checkpoint.pt     where to go on; best.pt: the trained weights to ship so far (`keep`)

@@ -39,8 +39,10 @@ from rerank.training.scorer.presets import TrainSettings
 
 Weighting = Literal["proportional", "equal"]
 # Settings that another call over the same folder may change: no file of an earlier stage depends on them.
-CHANGEABLE = ("significant", "slight", "general_total", "threshold", "weak", "final_steps", "against", "no_train")
-CHANGEABLE += ("train", "worker", "cluster", "replicas")
+CHANGEABLE = (
+    *("significant", "slight", "general_total", "threshold", "weak", "final_steps", "against", "no_train"),
+    *("train", "worker", "cluster", "replicas"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 RerankError
 ├── UserError            the caller can mend it: one sentence naming the value and the remedy, exit code 2
 │   ├── InputError       a file, a line of it, or a record in it cannot be used
+│   │   └── NoTrainingRowsError  a training split of which no row can be trained on
 │   ├── SettingError     an option's value cannot be used, alone or with another
 │   ├── ResumeError      the run folder holds a run with other settings
 │   ├── MissingError     a package, weights or a service is not there
@@ -34,6 +35,10 @@ class InputError(UserError):
     def __init__(self, message: str, *, path: str | Path | None = None, line: int | None = None):
         where = "" if path is None else f"{path}: " if line is None else f"{path}, line {line}: "
         super().__init__(where + message)
+
+
+class NoTrainingRowsError(InputError):
+    """No row of the training split is left; catch it where other data of the same run may still be trained on."""
 
 
 class SettingError(UserError):

@@ -3,7 +3,7 @@
     python scripts/average_scorers.py runs/seed0/scorer runs/seed1/scorer --labels labels.jsonl.gz --rank 14 \\
         --out runs/mean/scorer
 
-`rerank.training.averaging` says what is done and why. The labels' dev split decides the temperature.
+`rerank.training.scorer.averaging` says what is done and why. The labels' dev split decides the temperature.
 """
 
 import sys
@@ -31,9 +31,9 @@ def main(
 
     lost = average(scorers, out, rank=rank)
     print(f"{len(scorers)} scorers in rank {rank}, {100 * lost:.1f}% of the squared norm lost", file=sys.stderr)
-    found = calibrate(out, labels, base=base).figures()
-    shown = found.get("samples", found)
-    print(f"dev pair accuracy {shown['pair_accuracy']:.3f}, pick rate {shown['pick_rate']:.3f}: {out}")
+    figures = calibrate(out, labels, base=base).figures()
+    figures = figures.get("samples", figures)
+    print(f"dev pair accuracy {figures['pair_accuracy']:.3f}, pick rate {figures['pick_rate']:.3f}: {out}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@
     python scripts/build_mixture.py --list
 
 Prints a table of tasks, sizes, weights and tokens. The same inputs and seed give the same file to the byte. Held-out
-sets are refused. `rerank.training.registry` has every task's source and licence, `rerank.training.mixture` the rows.
+sets are refused. `rerank/training/mixture/tasks.toml` has every task's source and licence,
+`rerank.training.mixture.judgments` the rows.
 """
 
 import sys
@@ -38,11 +39,11 @@ def build(
     only: Annotated[list[str] | None, typer.Option(help="Keep these tasks and no others; repeatable.")] = None,
     leave_out: Annotated[list[str] | None, typer.Option(help="A task to leave out; repeatable.")] = None,
     weighting: Annotated[str, typer.Option(help="proportional or equal.")] = "proportional",
-    weight: Annotated[list[str] | None, typer.Option(help="task=examples an epoch, for every task wanted.")] = None,
+    weight: Annotated[list[str] | None, typer.Option(help="TASK=EXAMPLES per epoch; repeatable.")] = None,
     max_examples: Annotated[int, typer.Option(min=1, help="Most examples of a task.")] = mixtures.MAX_EXAMPLES,
     tokenizer: Annotated[str | None, typer.Option(help="Model whose tokens to count, not estimate.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of every choice and of the order.")] = 0,
-    is_list: Annotated[bool, typer.Option("--list", help="List the registry and stop.")] = False,
+    is_list: Annotated[bool, typer.Option("--list", help="List all tasks and stop.")] = False,
 ) -> None:
     if is_list:
         for task in TASKS.values():

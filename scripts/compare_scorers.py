@@ -1,4 +1,4 @@
-"""Compare finished training runs on the dev split: a row a run, with intervals over the dev problems.
+"""Compare finished training runs on the dev split: one row per run, with intervals over the dev problems.
 
     python scripts/compare_scorers.py runs/seed0 runs/seed1 runs/without_mutations
     python scripts/compare_scorers.py runs/* --against runs/seed0 --json
@@ -33,14 +33,14 @@ def compare(
     against: Annotated[Path | None, typer.Option(help="One of the runs: show paired differences from it.")] = None,
     is_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    found = {path: _read(path) for path in runs}
+    problems_of = {path: _read(path) for path in runs}
     reference = _read(against) if against else None
-    first = next(iter(found.values()))
-    for path, problems in found.items():
+    first = next(iter(problems_of.values()))
+    for path, problems in problems_of.items():
         if [(each.task_id, sorted(each.right)) for each in problems] != [(p.task_id, sorted(p.right)) for p in first]:
             raise InputError("was trained with another dev split than the first run", path=path)
     rows = []
-    for path, problems in found.items():
+    for path, problems in problems_of.items():
         card = json.loads((path / "scorer" / "scorer.json").read_text(encoding="utf-8"))
         row = _row(path.name, problems, reference)
         if "counts" in card:  # not in that of a mean of scorers

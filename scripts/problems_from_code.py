@@ -34,7 +34,7 @@ def convert(
     ] = None,
     license: Annotated[str | None, typer.Option(help="SPDX name; read from the licence file by default.")] = None,
     skip: Annotated[list[str] | None, typer.Option(help="A folder below PATH to leave out; repeatable.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Programs run at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Programs run in parallel.")] = 2,
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest time of one run, in seconds.")] = 5.0,
 ) -> None:
     if not path.is_dir():
@@ -45,7 +45,7 @@ def convert(
     dropped: Counter[str] = Counter()
     source = source or path.resolve().name
     drafts = list(code_problems.problems_in(path, source=source, license=license, skip=skip or [], dropped=dropped))
-    kept = []
+    rows = []
     limits = sandbox.Limits(timeout_s=timeout_s)
     # In one process with its test: classes and their objects do not cross to another.
     # Twice the reference: what depends on hash order or chance seldom passes both times. The second differs by a line
@@ -62,10 +62,10 @@ def convert(
             if fault:
                 dropped[fault] += 1
             else:
-                kept.append(draft.row())
-    write_rows(out, kept)
-    num_dev = sum(row["split"] == "dev" for row in kept)
-    print(f"{len(kept)} problems ({num_dev} dev) from {path}, {license}: {out}", file=sys.stderr)
+                rows.append(draft.row())
+    write_rows(out, rows)
+    num_dev = sum(row["split"] == "dev" for row in rows)
+    print(f"{len(rows)} problems ({num_dev} dev) from {path}, {license}: {out}", file=sys.stderr)
     for reason, count in dropped.most_common():
         print(f"  {count:6,}  {reason}", file=sys.stderr)
 

@@ -7,6 +7,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Tiny models gain nothing from threads, and waiting ones keep a shared core busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Ray writes RAY_AUTH_MODE=token into the environment of the process that starts its first cluster, and keeps it in its
+# native code: workers of a second cluster that is started with another mode are turned away and die.
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 from pathlib import Path
 

@@ -7,8 +7,8 @@ that reaches them. The other four live in repositories in forms of their own: `h
 judgment rows (see `cases`), they are measured like any file. Converters are pure, and expect the fields that the sets'
 cards name.
 
-None of these may be trained on; `rerank.training.registry.HELD_OUT` names those that the mixture could meet. FLAMe's
-one held-in benchmark is HelpSteer, of which the validation rows are measured: train only on its train rows.
+None of these may be trained on; `rerank.training.mixture.tasks.HELD_OUT` names those that the mixture could meet.
+FLAMe's one held-in benchmark is HelpSteer, of which the validation rows are measured: train only on its train rows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -24,7 +24,6 @@ NUM_PROBLEMS = 24
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled")
     ray.init(num_cpus=3, object_store_memory=80 * 1024 * 1024, log_to_driver=False, include_dashboard=False)
     connect("ray")
     yield

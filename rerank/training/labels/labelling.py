@@ -1,25 +1,16 @@
 """From candidates of every origin to labelled rows: what to run, what merges, and what an outcome means.
 
-Nothing is run here. `scripts/sample_and_label.py` runs the trials of three rounds in the sandbox: the references, which
-also give each problem its time limit; samples, answers to changed instructions and the data's own buggy solutions; and
-last the mutations of whatever turned out right.
+Nothing is run here; `rerank.training.labels.running` runs the trials.
 """
 
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from tqdm import tqdm
-
-import sandbox
-from rerank.candidates.files import read_candidates, read_samples
 from rerank.candidates.programs import normal_form
-from rerank.problems.benchmarks import load_problems
 from rerank.records import Candidate
-from rerank.store import Journal, Row, content_hash
-from rerank.training.labels import labelling
+from rerank.store import Row, content_hash
 from rerank.training.labels.mutations import mutants
 from rerank.training.labels.rows import Label, Origin
 from rerank.training.problems.training_problems import whole_program
@@ -97,7 +88,7 @@ def mutation_trials(
 
 
 def merge(trials: Iterable[Trial]) -> list[Trial]:
-    """One trial a distinct program of a problem, in the order met: samples counted, their log-probabilities averaged.
+    """One trial per distinct program of a problem, in the order met: samples counted, their log-probabilities averaged.
 
     The first origin stays, so give samples before mutations; a program that was also sampled counts as a sample.
     """
@@ -160,11 +151,11 @@ def limits_of(reference_s: Mapping[str, float], *, timeout_s: float, floor_s: fl
 
 def _merged(same: Sequence[Trial]) -> Trial:
     first = next((trial for trial in same if trial.origin == "sample"), same[0])
-    known = [trial.mean_log_probability for trial in same if trial.mean_log_probability is not None]
+    log_probabilities = [trial.mean_log_probability for trial in same if trial.mean_log_probability is not None]
     return replace(
         first,
         num_samples=sum(trial.num_samples for trial in same),
-        mean_log_probability=sum(known) / len(known) if known else None,
+        mean_log_probability=sum(log_probabilities) / len(log_probabilities) if log_probabilities else None,
     )
 
 
@@ -178,39 +169,3 @@ def _first_answer_line(problem: Row, program: str) -> int:
         number for number, line in enumerate(lines, 1) if re.match(rf"\s*(?:async )?def {re.escape(name)}\b", line)
     ]
     return starts[-1] + 1 if starts else 1
-
-
-class _Runner:
-    """Runs trials that the journal does not know yet, each against its problem's test."""
-
-    def __init__(self, by_id: dict[str, Row], pool: sandbox.Pool, journal: Journal, timeout_s: float):
-        self.limits: dict[str, float] = {}  # CPU seconds by task_id; the timeout where not known
-        self._by_id = by_id
-        self._pool = pool
-        self._journal = journal
-        self._timeout_s = timeout_s
-
-    def run(self, trials: Sequence[Trial], what: str) -> list[tuple[Trial, Row]]:
-        new = [trial for trial in trials if trial.key not in self._journal]
-        jobs = (self._job(trial) for trial in new)
-        progress = tqdm(total=len(trials), initial=len(trials) - len(new), desc=what, unit="program", disable=None)
-        for trial, outcome in zip(new, self._pool.map(jobs), strict=True):
-            row = {"key": trial.key, "status": outcome.status, "reason": outcome.reason, "cpu_s": outcome.cpu_s}
-            self._journal.append([row])
-            progress.update()
-        progress.close()
-        return [(trial, self._journal[trial.key]) for trial in trials]
-
-    def _job(self, trial: Trial) -> sandbox.Job:
-        problem = self._by_id[trial.task_id]
-        limits = sandbox.Limits(timeout_s=self.limits.get(trial.task_id, self._timeout_s))
-        # In one process with its test: many tests build on the program's own classes, which do not cross to another.
-        # A program that cheats could fool it, but nothing here is rewarded for cheating.
-        return sandbox.Job(trial.program, problem["test"], problem["entry_point"], limits=limits, mode="in-process")
-
-
-def _read_trials(paths: Iterable[Path], problems: Path, origin: labelling.Origin) -> Iterator[Trial]:
-    known = load_problems(problems)
-    for path in paths:
-        heats = [sample.row.get("temperature") for sample in read_samples(path, known)]
-        yield from labelling.sampled_trials(read_candidates(path, known, allow_missing=True), heats, origin=origin)

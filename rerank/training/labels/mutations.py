@@ -52,18 +52,18 @@ def mutants(program: str, *, seed: int, max_mutants: int, first_line: int = 1) -
     for sites in by_kind.values():
         generator.shuffle(sites)
     kinds = sorted(by_kind)
-    found: list[Mutant] = []
+    chosen: list[Mutant] = []
     seen = {original}
     # One of each kind in turn, then again, until there are enough or no place is left.
-    while kinds and len(found) < max_mutants:
+    while kinds and len(chosen) < max_mutants:
         generator.shuffle(kinds)
         for kind in kinds:
             text = _changed(tree, first_line, *by_kind[kind].pop())
-            if text is not None and text not in seen and len(found) < max_mutants:
+            if text is not None and text not in seen and len(chosen) < max_mutants:
                 seen.add(text)
-                found.append(Mutant(kind, text))
+                chosen.append(Mutant(kind, text))
         kinds = sorted(kind for kind in kinds if by_kind[kind])
-    return found
+    return chosen
 
 
 # --------------------------------------------------------------------------------------------------- finding the places

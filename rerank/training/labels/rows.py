@@ -10,7 +10,7 @@ A row of a label file is one distinct program for one training problem, and what
     origin                        sample; mutation (of a right program); modified (sampled for a changed instruction);
                                   reference (the data's own solution); buggy (the data's own wrong solution)
     generator, temperature        what sampled it; "" and null where nothing did
-    mean_log_probability          nats a token, mean over the samples that gave this program; null where not known
+    mean_log_probability          nats per token, mean over the samples that gave this program; null where not known
     error_class                   such as IndexError; the outcome itself where no exception was raised; "" when passed
     num_samples                   how many samples gave this program; 0 for what was not sampled
     detail                        the kind of mutation
@@ -88,7 +88,7 @@ def read_labels(paths: Iterable[str | Path]) -> list[Label]:
     Raises InputError for a row that lacks a field, and for a problem or a group that stands in train and in dev.
     """
     known = {field.name for field in fields(Label)}
-    found: dict[tuple[str, str], Label] = {}
+    labels: dict[tuple[str, str], Label] = {}
     split_of: dict[str, str] = {}
     for path in paths:
         for line, row in read_rows(path):
@@ -100,8 +100,8 @@ def read_labels(paths: Iterable[str | Path]) -> list[Label]:
                 raise InputError(f"origin {label.origin!r} is not one of {get_args(Origin)}", path=path, line=line)
             if split_of.setdefault(label.group, label.split) != label.split:
                 raise InputError(f"group {label.group} is in train and in dev", path=path, line=line)
-            found.setdefault((label.task_id, label.program), label)
-    return list(found.values())
+            labels.setdefault((label.task_id, label.program), label)
+    return list(labels.values())
 
 
 def write_labels(path: str | Path, labels: Iterable[Label]) -> int:
@@ -111,10 +111,10 @@ def write_labels(path: str | Path, labels: Iterable[Label]) -> int:
 
 def by_problem(labels: Iterable[Label]) -> dict[str, list[Label]]:
     """task_id to its labels, in the order met."""
-    found: dict[str, list[Label]] = defaultdict(list)
+    problems: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
-        found[label.task_id].append(label)
-    return dict(found)
+        problems[label.task_id].append(label)
+    return dict(problems)
 
 
 def difficulty(labels: Sequence[Label]) -> Difficulty:
@@ -190,9 +190,9 @@ def _shuffled(rows: Sequence[Label], rng: random.Random) -> list[Label]:
 
 def _wrong_first_to_last(rows: Sequence[Label], count: int, max_made_share: float, rng: random.Random) -> list[Label]:
     sampled = _shuffled([label for label in rows if label.origin == "sample"], rng)
-    made = _shuffled([label for label in rows if label.origin != "sample"], rng)
-    num_made = min(len(made), max(int(count * max_made_share), count - len(sampled)))
-    chosen = sampled[: count - num_made] + made[:num_made]
+    derived = _shuffled([label for label in rows if label.origin != "sample"], rng)
+    num_derived = min(len(derived), max(int(count * max_made_share), count - len(sampled)))
+    chosen = sampled[: count - num_derived] + derived[:num_derived]
     rng.shuffle(chosen)
     return chosen
 

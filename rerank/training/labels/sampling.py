@@ -105,10 +105,10 @@ def _unfinished(
     todo = []
     for problem in problems:
         keys = [(problem.task_id, index) for index in indices]
-        heats = {journal[key]["temperature"] for key in keys if key in journal}
-        if heats - {sampling.temperature}:
+        temperatures = {journal[key]["temperature"] for key in keys if key in journal}
+        if temperatures - {sampling.temperature}:
             raise ResumeError(
-                f"--out holds samples at temperature {heats.pop()}, not {sampling.temperature}: "
+                f"--out holds samples at temperature {temperatures.pop()}, not {sampling.temperature}: "
                 "give the same --n and --temperature in the same order, or another --out"
             )
         if any(key not in journal for key in keys):

@@ -67,7 +67,7 @@ class Mixture:
                 if name in HELD_OUT or split not in ("train", "dev"):
                     raise InputError(f"{name} is held out for measuring ({split}): it can't be trained on")
                 if name not in TASKS:
-                    raise InputError(f"task {name!r} is not in the registry (rerank.training.registry)")
+                    raise InputError(f"task {name!r} is not in rerank/training/mixture/tasks.toml")
                 made = list(judgment_rows(TASKS[name], row))
             except KeyError as error:
                 raise InputError(f"not a judgment (missing {error})", path=path, line=line) from error

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,42 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The model that is trained: where it lies, and what a scorer says that it belongs to."""
+
+    folder: Path
+    name: str
+
+
+def base_model(base: str) -> BaseModel:
+    """Of `--base`: a folder, or a name that `rerank.models.weights` finds."""
+    from rerank.models import weights
+
+    if Path(base).is_dir():
+        return BaseModel(Path(base), Path(base).name)
+    return BaseModel(Path(weights.resolve(base).folder), base)
+
+
 def write_mixture(mixture: Mixture, path: Path, weighting: Weighting = "proportional") -> int:
     """Write a mixture's rows; the number of them."""
     return write_rows(path, (row.to_row() for row in mixture.rows(weighting)))
 
 
-def settle(out: Path, stage: str, options: Mapping[str, Any], files: Iterable[Path], *, free: Iterable[str]) -> None:
+def record_settings(
+    out: Path, stage: str, options: Mapping[str, Any], files: Iterable[Path], *, changeable: Iterable[str]
+) -> None:
     """Write a recipe's options and the hashes of what it reads into run.toml, or hold them against those there.
 
-    `free` are those that may change from call to call; what is None or a path is left out.
+    `changeable` are those that may change from call to call; what is None, a path or an empty list is left out.
     """
-    kept: dict[str, Setting] = {
+    fixed: dict[str, Setting] = {
         key: value for key, value in options.items() if isinstance(value, str | int | float | bool)
     }
-    kept |= {key: list(map(str, value)) for key, value in options.items() if isinstance(value, list) and value}
-    may_change = {key: kept.pop(key) for key in free if key in kept}
+    fixed |= {key: list(map(str, value)) for key, value in options.items() if isinstance(value, list) and value}
+    may_change = {key: fixed.pop(key) for key in changeable if key in fixed}
     hashes: dict[str, Setting] = {"sha256": [file_hash(path) for path in data_files(files)]}
-    RunFolder(out).settle(stage, {**kept, **hashes}, free=may_change)
+    RunFolder(out).settle(stage, {**fixed, **hashes}, free=may_change)
 
 
 def trained(

@@ -33,7 +33,7 @@ class ScoredProblem:
     task_id: str
     right: tuple[bool, ...]
     log_odds: tuple[float, ...]  # that the program is right
-    mean_log_probability: tuple[float | None, ...]  # by the program's generator, nats a token
+    mean_log_probability: tuple[float | None, ...]  # by the program's generator, nats per token
     is_sample: tuple[bool, ...]  # drawn from a generator; else a mutation, a reference...
     generator: tuple[str, ...]  # "" where nothing was drawn
 
@@ -114,19 +114,22 @@ class DevScores:
     @property
     def criterion(self) -> float | None:
         """What the best weights have most of: accuracy on pairs of generated programs, else on what there is."""
-        found = self.figures()
-        parts = [found.get("samples", found).get("pair_accuracy"), found.get(self.pair_mode, {}).get("pair_accuracy")]
+        result = self.figures()
+        parts = [
+            result.get("samples", result).get("pair_accuracy"),
+            result.get(self.pair_mode, {}).get("pair_accuracy"),
+        ]
         known = [part for part in parts if part is not None]
-        return _mean(known or [task["accuracy"] for task in found.get("judgments", {}).values()])
+        return _mean(known or [task["accuracy"] for task in result.get("judgments", {}).values()])
 
     def temperatures(self) -> dict[str, float]:
         log_odds = [value for problem in self.problems for value in problem.log_odds]
         right = [value for problem in self.problems for value in problem.right]
-        found = {"pointwise": fit_temperature(log_odds, right)}
+        result = {"pointwise": fit_temperature(log_odds, right)}
         if self.pairs:
             values = [value for pair in self.pairs for value in (pair.right_first, pair.wrong_first)]
-            found[self.pair_mode] = fit_temperature(values, [True] * len(values))
-        return found
+            result[self.pair_mode] = fit_temperature(values, [True] * len(values))
+        return result
 
     def log_probability_weights(self, temperature: Mapping[str, float] = NONE) -> dict[str, float]:
         """By mode, what a nat of mean log-probability is worth beside log-odds at these temperatures, where known."""
@@ -152,31 +155,31 @@ class DevScores:
 
     def figures(self, temperature: Mapping[str, float] = NONE) -> dict[str, Any]:
         """All figures, at these temperatures by mode."""
-        found = figures(self.problems, temperature=temperature.get("pointwise", 1.0)) if self.problems else {}
+        result = figures(self.problems, temperature=temperature.get("pointwise", 1.0)) if self.problems else {}
         if self.pairs:
-            found[self.pair_mode] = pair_figures(self.pairs, temperature=temperature.get(self.pair_mode, 1.0))
+            result[self.pair_mode] = pair_figures(self.pairs, temperature=temperature.get(self.pair_mode, 1.0))
         if self.judgments:
-            found["judgments"] = {
+            result["judgments"] = {
                 task: {"num": len(rows), "accuracy": _mean([float(row) for row in rows])}
                 for task, rows in sorted(self.judgments.items())
             }
-        return found
+        return result
 
 
 def figures(problems: Sequence[ScoredProblem], *, temperature: float = 1.0) -> dict[str, Any]:
     """Pointwise figures of all programs; under `samples` those of generated programs alone."""
-    found = _figures(problems, temperature)
+    result = _figures(problems, temperature)
     samples = [problem.samples() for problem in problems]
     if any(problem.has_both for problem in samples):
-        found["samples"] = _figures(samples, temperature)
-    return found
+        result["samples"] = _figures(samples, temperature)
+    return result
 
 
 def _figures(problems: Sequence[ScoredProblem], temperature: float) -> dict[str, Any]:
     both = [problem for problem in problems if problem.has_both]
     log_odds = np.array([value for problem in problems for value in problem.log_odds]) / temperature
     right = np.array([value for problem in problems for value in problem.right], dtype=float)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "num_problems": len(both),
         "num_programs": len(right),
         "pair_accuracy": _mean([pair_accuracy(problem.right, problem.log_odds) for problem in both]),
@@ -188,9 +191,9 @@ def _figures(problems: Sequence[ScoredProblem], temperature: float) -> dict[str,
     known = [problem for problem in both if None not in problem.mean_log_probability]
     if known:
         picks = [pick_rate(p.right, [v for v in p.mean_log_probability if v is not None]) for p in known]
-        found["pick_rate_log_probability"] = _mean(picks)
-        found["num_problems_log_probability"] = len(known)
-    return found
+        result["pick_rate_log_probability"] = _mean(picks)
+        result["num_problems_log_probability"] = len(known)
+    return result
 
 
 def pair_figures(pairs: Sequence[ScoredPair], *, temperature: float = 1.0) -> dict[str, Any]:
@@ -291,7 +294,7 @@ def _rows(problem: ScoredProblem, temperature: float) -> list[tuple[float, float
 
 
 def log_probability_gain(right: Label, wrong: Label) -> float | None:
-    """How much likelier the right program was to the generator of both, nats a token; None of two generators."""
+    """How much likelier the right program was to the generator of both, nats per token; None of two generators."""
     likely, less = right.mean_log_probability, wrong.mean_log_probability
     return None if likely is None or less is None or right.generator != wrong.generator else likely - less
 

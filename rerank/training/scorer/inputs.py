@@ -108,16 +108,16 @@ def read_problems(paths: Iterable[str | Path]) -> list[LabelledProblem]:
 
 def read_teacher(paths: Iterable[str | Path]) -> dict[tuple[str, str, str], float]:
     """A teacher's comparisons by pair, in either direction: its two orders averaged in the logit."""
-    given: dict[str, list[Comparison]] = defaultdict(list)
+    comparisons_of: dict[str, list[Comparison]] = defaultdict(list)
     for path in paths:
         for line, row in read_rows(path):
             try:
-                given[row["task_id"]].append(Comparison(**row))
+                comparisons_of[row["task_id"]].append(Comparison(**row))
             except (KeyError, TypeError) as error:
                 raise InputError(f"not a comparison ({error})", path=path, line=line) from error
     return {
         (task_id, *places): value
-        for task_id, comparisons in given.items()
+        for task_id, comparisons in comparisons_of.items()
         for (a, b), log_odds in margins(comparisons).items()
         for places, value in (((a, b), log_odds), ((b, a), -log_odds))
     }
@@ -129,17 +129,17 @@ def is_solved(problem: LabelledProblem) -> bool:
 
 
 def read_judgments(paths: Iterable[str | Path]) -> list[Judgment]:
-    found = []
+    judgments = []
     for path in paths:
         for line, row in read_rows(path):
             try:
-                found.append(_judgment(row))
+                judgments.append(_judgment(row))
             except KeyError as error:
                 raise InputError(f"not a row of a mixture (missing {error})", path=path, line=line) from error
-            answers, target = found[-1].prompt.answers, found[-1].target
+            answers, target = judgments[-1].prompt.answers, judgments[-1].target
             if not target or (answers and target not in answers):
                 raise InputError(f"the target {target!r} is none of the answers", path=path, line=line)
-    return found
+    return judgments
 
 
 def _judgment(row: Row) -> Judgment:
@@ -163,32 +163,32 @@ def usable(
     Half, so that any two programs of a problem fit one pack together.
     """
     encoder.warm(p.program for problem in problems for p in problem.programs)
-    kept, num_dropped = [], 0
+    fitting_problems, num_dropped = [], 0
     for problem in problems:
         room = pack_tokens // 2 - layouts.pointwise(encoder, problem.problem, [""]).num_tokens - 64
         short = tuple(p for p in problem.programs if len(encoder(p.program)) <= room)
         num_dropped += len(problem.programs) - len(short)
         if short:
-            kept.append(LabelledProblem(problem.problem, problem.group, problem.split, short))
-    return kept, num_dropped
+            fitting_problems.append(LabelledProblem(problem.problem, problem.group, problem.split, short))
+    return fitting_problems, num_dropped
 
 
 def fitting(judgments: Sequence[Judgment], encoder: PromptEncoder, *, pack_tokens: int) -> tuple[list[Judgment], int]:
     """Judgments that are no longer than half a pack, and how many are dropped."""
     encoder.warm(segment for judgment in judgments for segment in judgment.prompt.segments)
-    kept = [j for j in judgments if judgment_example(encoder, j).layout.num_tokens <= pack_tokens // 2]
-    return kept, len(judgments) - len(kept)
+    short_judgments = [j for j in judgments if judgment_example(encoder, j).layout.num_tokens <= pack_tokens // 2]
+    return short_judgments, len(judgments) - len(short_judgments)
 
 
 def first_of_each_task(judgments: Iterable[Judgment], count: int) -> list[Judgment]:
     """At most `count` judgments of a task, in order."""
     met: Counter[str] = Counter()
-    kept = []
+    first_judgments = []
     for judgment in judgments:
         met[judgment.task] += 1
         if met[judgment.task] <= count:
-            kept.append(judgment)
-    return kept
+            first_judgments.append(judgment)
+    return first_judgments
 
 
 def stream(
@@ -334,10 +334,10 @@ def judgment_example(encoder: PromptEncoder, judgment: Judgment) -> Example:
     sides = {0: judgment.target} if judgment.rejected is None else {1: judgment.target, -1: judgment.rejected}
     for side, words in sides.items():
         # Free text: its tokens but the last are written after the prompt, and each is predicted from the one before it.
-        *given, _ = text = encoder(words) + ending
-        if given:
-            blocks.append(Block(tuple(given), blocks[end].stop, (end,)))
-        places = [(end, -1), *((len(blocks) - 1, index) for index in range(len(given)))]
+        *written, _ = text = encoder(words) + ending
+        if written:
+            blocks.append(Block(tuple(written), blocks[end].stop, (end,)))
+        places = [(end, -1), *((len(blocks) - 1, index) for index in range(len(written)))]
         targets += [Target(*place, (token,), 0, True, side) for place, token in zip(places, text, strict=True)]
     size = sum(target.side >= 0 for target in targets)
     reference = None if judgment.rejected is None else judgment.reference

@@ -4,8 +4,8 @@
 
 What is in `out` afterwards (the first four while it trains, too):
 
-    log.jsonl         a row a step: losses, learning rate, tokens, seconds
-    dev.jsonl         a row an evaluation
+    log.jsonl         a row per step: losses, learning rate, tokens, seconds
+    dev.jsonl         a row per evaluation
     curves.png        both
     dev_scores.jsonl  at the end: every dev program's log-odds by the shipped weights, before temperature scaling
     checkpoint.pt     where to go on; best.pt: the trained weights to ship so far (`keep`)
@@ -33,10 +33,10 @@ from accelerate.utils import broadcast, gather_object, reduce
 from rerank import prompts
 from rerank.backends.encoding import PromptEncoder
 from rerank.backends.hf import block_mask
-from rerank.errors import InputError, ModelError, ResumeError, SettingError
+from rerank.errors import InputError, ModelError, NoTrainingRowsError, ResumeError, SettingError
 from rerank.models import scorer_card
 from rerank.store import Row, content_hash, encode_row, file_hash, read_rows, write_rows
-from rerank.training.scorer import inputs
+from rerank.training.scorer import curves, inputs, trained_model
 from rerank.training.scorer.batch import Batch, Scorer, collate, judge, loss_sums, loss_weights, margins
 from rerank.training.scorer.evaluate import DevScores, JudgedExample, pair_mode
 from rerank.training.scorer.inputs import Example
@@ -44,7 +44,7 @@ from rerank.training.scorer.presets import TrainSettings
 
 Report = Callable[[str], None]
 MAX_DEV_JUDGMENTS = 200  # of a task of the mixture, in an evaluation
-_KEPT = ("step", "progress", "loop_s", "evaluation_s", "evaluated_step", "best")  # of a run, in its checkpoint
+_CHECKPOINTED = ("step", "progress", "loop_s", "evaluation_s", "evaluated_step", "best")  # of a run, in its checkpoint
 
 
 def learning_rate(settings: TrainSettings, progress: float) -> float:
@@ -84,61 +84,51 @@ def train(
     `base_name` is what the scorer says it belongs to; by default the base as given, without its folder.
     `report` gets a line now and then, `on_step` each row of the log.
     """
-    run = _Run(base, labels, mixture, teacher, start, Path(out), settings, report)
-    run.fit(on_step)
-    return run.finish(base_name or Path(base).name)
+    trainer = Trainer(base, out, settings, labels=labels, mixture=mixture, teacher=teacher, start=start, report=report)
+    trainer.fit(on_step)
+    return trainer.finish(base_name or Path(base).name)
 
 
-def judge_along(
-    base: str | Path,
-    labels: Sequence[str | Path],
-    out: str | Path,
-    settings: TrainSettings,
-    *,
-    mixture: Sequence[str | Path] = (),
-    start: str | Path | None = None,
-    judge_first: bool = True,
-    report: Report = lambda _: None,
-) -> list[Row]:
-    """Train as `train` does for what dev says along the way, its rows, and leave no scorer.
+class Trainer:
+    """One training: the model, its optimizer, and where they stand, taken up where an earlier call left them.
 
-    Without `judge_first` dev is not judged before the first step: for whoever knows the figures of `start`.
+        trainer = Trainer(base, out, settings, mixture=["mixture.jsonl"])
+        trainer.fit()
+        trainer.evaluations()  # dev along the way; `finish` would leave a scorer as well
+
+    The arguments are those of `train`. Raises NoTrainingRowsError where the data leave nothing to train on.
     """
-    run = _Run(base, labels, mixture, (), start, Path(out), settings, report)
-    run.fit(lambda _: None, judge_first=judge_first)
-    return [row for _, row in read_rows(Path(out) / "dev.jsonl")]
-
-
-class _Run:
-    """One training: the model, its optimizer, and where they stand, taken up where an earlier call left them."""
 
     def __init__(
         self,
         base: str | Path,
-        labels: Sequence[str | Path],
-        mixture: Sequence[str | Path],
-        teacher: Sequence[str | Path],
-        start: str | Path | None,
-        out: Path,
+        out: str | Path,
         settings: TrainSettings,
-        report: Report,
+        *,
+        labels: Sequence[str | Path] = (),
+        mixture: Sequence[str | Path] = (),
+        teacher: Sequence[str | Path] = (),
+        start: str | Path | None = None,
+        report: Report = lambda _: None,
     ):
         self.started = time.monotonic()
-        self.base, self.out, self.settings = base, out, settings
+        self.base, self.out, self.settings = base, Path(out), settings
         is_cuda = torch.cuda.is_available()
         self.accelerator = Accelerator(mixed_precision="bf16" if is_cuda else "no", cpu=not is_cuda)
         self.report = report if self.accelerator.is_main_process else lambda _: None
-        out.mkdir(parents=True, exist_ok=True)
+        self.out.mkdir(parents=True, exist_ok=True)
         self.data = [{"file": Path(path).name, "sha256": file_hash(path)} for path in (*labels, *mixture, *teacher)]
         self.teacher = inputs.read_teacher(teacher)
-        self.tokenizer, model = _load(start or base if settings.full else base, settings, self.accelerator.device)
+        self.tokenizer, model = trained_model.load(
+            start or base if settings.full else base, settings, self.accelerator.device
+        )
         if start is not None:
-            self.data.append(_begin_from(model, Path(start), is_full=settings.full))
+            self.data.append(trained_model.begin_from(model, Path(start), is_full=settings.full))
         # A prompt longer than a pack is never cut: `_read` leaves it out.
         self.encoder = PromptEncoder(self.tokenizer, model=str(base), max_prompt_tokens=settings.pack_tokens)
         self._read(labels, mixture)
         if not self.problems and not self.judgments:
-            raise InputError("no row of the training split is left; see --pack-tokens and --all-problems")
+            raise NoTrainingRowsError("no row of the training split is left; see --pack-tokens and --all-problems")
         self.attention = self._attention(model)
         self.num_tokens = settings.pack_tokens if self.attention == "flex" else None
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -256,11 +246,15 @@ class _Run:
             return here
         return float(broadcast(torch.tensor(here, dtype=torch.float64, device=self.accelerator.device)))
 
-    def fit(self, on_step: Callable[[Row], None], *, judge_first: bool = True) -> None:
+    def fit(self, on_step: Callable[[Row], None] = lambda _: None, *, judge_first: bool = True) -> None:
+        """Train to the end; `on_step` gets each row of the log.
+
+        Without `judge_first` dev is not judged before the first step: for whoever knows the figures of `start`.
+        """
         settings = self.settings
         if self.step == 0 and self.loop_s is None:
             if judge_first:
-                self._evaluate()
+                self.evaluate()
             self.loop_s = self.elapsed_s
             self._save()
         seconds = 0.0  # of the last step
@@ -279,10 +273,10 @@ class _Run:
             on_step(row)
             before, self.progress = self.progress, self._progress_after(self.step, self.elapsed_s)
             if int(before * settings.num_evaluations) < int(self.progress * settings.num_evaluations):
-                self._evaluate()
+                self.evaluate()
                 self._save()
         if self.evaluated_step < self.step:
-            self._evaluate()
+            self.evaluate()
 
     def _progress_after(self, num_steps: float, elapsed_s: float) -> float:
         done = num_steps / self.num_steps
@@ -349,7 +343,11 @@ class _Run:
 
     # Evaluation
 
-    def _evaluate(self) -> None:
+    def evaluations(self) -> list[Row]:
+        """The rows of dev.jsonl so far: what each evaluation said."""
+        return [row for _, row in read_rows(self.out / "dev.jsonl")]
+
+    def evaluate(self) -> None:
         """Judge dev, note the figures, and keep the weights if they are the ones to ship so far."""
         begun = self.elapsed_s
         dev = self._judge_dev()
@@ -365,8 +363,8 @@ class _Run:
         if self.accelerator.is_main_process:
             with open(self.out / "dev.jsonl", "a", encoding="utf-8") as file:
                 file.write(encode_row(row))
-            _draw(self.out)
-        self.report(f"step {self.step}: dev {_short(row)}")
+            curves.draw(self.out)
+        self.report(f"step {self.step}: dev {curves.figures_line(row)}")
 
     @torch.no_grad()
     def _judge_dev(self) -> DevScores:
@@ -374,16 +372,16 @@ class _Run:
         examples = self.dev_examples
         number_of = {id(example): number for number, example in enumerate(examples)}
         packed = list(inputs.packs(examples, self.settings.pack_tokens, window=len(examples) or 1))
-        found: list[tuple[int, JudgedExample]] = []
+        numbered: list[tuple[int, JudgedExample]] = []
         for mine in packed[self.accelerator.process_index :: self.accelerator.num_processes]:
             batch = self._batch(mine)
             logits, open_logits = self.scorer(batch.packed, batch.reads, batch.answers, batch.open_reads)
             judged = judge(batch, mine, logits, open_logits)
-            found += [(number_of[id(example)], scores) for example, scores in zip(mine, judged, strict=True)]
+            numbered += [(number_of[id(example)], scores) for example, scores in zip(mine, judged, strict=True)]
         if self.accelerator.num_processes > 1:
-            found = gather_object(found)
-        scores = dict(found)
-        of_example = [(example, scores[number]) for number, example in enumerate(examples)]
+            numbered = gather_object(numbered)
+        scores_of = dict(numbered)
+        of_example = [(example, scores_of[number]) for number, example in enumerate(examples)]
         return DevScores.collect(of_example, pair_mode=pair_mode(self.settings.mode))
 
     # Files
@@ -405,7 +403,7 @@ class _Run:
                 raise ResumeError(f"{self.out}: was begun with {key} {state['identity'].get(key)}, not {value}")
         self._load_trained(state["trained"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for name in _KEPT:
+        for name in _CHECKPOINTED:
             setattr(self, name, state[name])
         self.earlier_s = state["elapsed_s"]
         if self.accelerator.is_main_process:
@@ -425,7 +423,7 @@ class _Run:
             "trained": self._trained(),
             "optimizer": self.optimizer.state_dict(),
             "elapsed_s": self.elapsed_s,
-            **{name: getattr(self, name) for name in _KEPT},
+            **{name: getattr(self, name) for name in _CHECKPOINTED},
         }
         self._write("checkpoint.pt", state)
 
@@ -458,10 +456,10 @@ class _Run:
         seconds = self.elapsed_s
         if self.accelerator.is_main_process:
             write_rows(self.out / "dev_scores.jsonl", map(asdict, dev.problems))
-            _write_weights(self.model, self.tokenizer, folder, base_name)
+            trained_model.write_weights(self.model, self.tokenizer, folder, base_name)
             card = {
                 "format": 1,
-                "base": {"name": base_name, "weights_sha256": _weights_hashes(self.base)},
+                "base": {"name": base_name, "weights_sha256": trained_model.weights_hashes(self.base)},
                 "mode": self.settings.mode,
                 "answers": {"pointwise": prompts.POINTWISE.answers, "pairwise": prompts.PAIRWISE.answers},
                 **calibration,
@@ -482,80 +480,8 @@ class _Run:
             part.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
             part.replace(folder / scorer_card.CARD)
         self.accelerator.wait_for_everyone()
-        self.report(f"{folder}: weights of step {self.best['step']}, dev {_short(shipped)}")
+        self.report(f"{folder}: weights of step {self.best['step']}, dev {curves.figures_line(shipped)}")
         return TrainResult(folder, self.step, seconds, shipped)
-
-
-def _load(base: str | Path, settings: TrainSettings, device: torch.device) -> tuple[Any, Any]:
-    """Tokenizer and model, with what is trained in float32 and the rest, on a GPU, in bfloat16."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(base))
-        is_bf16 = device.type == "cuda" and not settings.full
-        model = block_mask.load(base, device=device, dtype=torch.bfloat16 if is_bf16 else torch.float32)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{base}: cannot be loaded ({str(error).strip().splitlines()[0]})") from error
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if settings.full:
-        return tokenizer, model
-    import peft
-
-    torch.manual_seed(settings.seed)
-    config = peft.LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]
-        lora_dropout=settings.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    adapted: Any = peft.get_peft_model(model, config)
-    if device.type == "cuda":
-        # Autocast turns the adapter's weights to bfloat16; without this peft turns its inputs to float32 before.
-        layer: Any
-        for layer in adapted.modules():
-            if hasattr(layer, "cast_input_dtype_enabled"):
-                layer.cast_input_dtype_enabled = False
-    return tokenizer, adapted
-
-
-def _begin_from(model: Any, start: Path, *, is_full: bool) -> Row:
-    """Give a model the adapter of a scorer; what it was, for the record. With `is_full` it has been loaded already."""
-    if not is_full:
-        from peft import set_peft_model_state_dict
-        from safetensors.torch import load_file
-
-        try:
-            found: Any = set_peft_model_state_dict(model, load_file(start / "adapter_model.safetensors"))
-        except (OSError, RuntimeError) as error:
-            why = str(error).strip().splitlines()[-1].strip()
-            raise ModelError(f"{start}: not an adapter of this base at this --rank ({why})") from error
-        if found.unexpected_keys:
-            raise ModelError(f"{start}: an adapter of another model (it has {found.unexpected_keys[0]})")
-    return {"file": start.name, "sha256": content_hash(_weights_hashes(start))}
-
-
-def _write_weights(model: Any, tokenizer: Any, folder: Path, base_name: str) -> None:
-    """In bfloat16: the adapter alone, naming its base, or the whole model with its tokenizer."""
-    folder.mkdir(exist_ok=True)
-    if not hasattr(model, "peft_config"):
-        model.to(torch.bfloat16).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        return
-    from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
-
-    weights = {name: weight.bfloat16().cpu().contiguous() for name, weight in get_peft_model_state_dict(model).items()}
-    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = model.peft_config["default"]
-    config.base_model_name_or_path, config.inference_mode = base_name, True
-    config.save_pretrained(folder)
-
-
-def _weights_hashes(base: str | Path) -> dict[str, str]:
-    """SHA-256 of a base folder's weights; empty for a hub name."""
-    return {path.name: file_hash(path) for path in sorted(Path(base).glob("*.safetensors"))}
 
 
 def _device_name(device: torch.device) -> str:
@@ -566,38 +492,3 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "transformers", "peft", "accelerate")}
-
-
-def _short(row: Row) -> str:
-    """The figures that one looks at while it trains."""
-    shown = row.get("samples", row)
-    names = ("pair_accuracy", "pick_rate", "pick_rate_random", "calibration_error")
-    parts = [f"{name.replace('_', ' ')} {shown[name]:.3f}" for name in names if shown.get(name) is not None]
-    for mode in {"pairwise", "encoded-once"} & set(row):
-        parts.append(f"{mode} {row[mode]['pair_accuracy']:.3f}")
-    parts += [f"{task} {value['accuracy']:.3f}" for task, value in row.get("judgments", {}).items()]
-    return ", ".join(parts) or "has nothing to compare"
-
-
-def _draw(out: Path) -> None:
-    """Loss and dev figures against steps."""
-    from matplotlib.figure import Figure
-
-    log = [row for _, row in read_rows(out / "log.jsonl")]
-    dev = [row for _, row in read_rows(out / "dev.jsonl")]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name in ("answer_loss", "ranking_loss", "verdict_loss", "preference_loss"):
-        rows = [row for row in log if name in row]
-        if rows:
-            left.plot([row["step"] for row in rows], [row[name] for row in rows], label=name.replace("_", " "))
-    for name in ("pair_accuracy", "pick_rate", "pick_rate_random", "calibration_error"):
-        rows = [row for row in dev if row.get("samples", row).get(name) is not None]
-        if rows:
-            values = [row.get("samples", row)[name] for row in rows]
-            right.plot([row["step"] for row in rows], values, marker="o", label=name.replace("_", " "))
-    for axes, title in ((left, "training loss (nats)"), (right, "dev")):
-        axes.set(title=title, xlabel="step")
-        if axes.lines:
-            axes.legend()
-    figure.savefig(out / "curves.png", dpi=120)

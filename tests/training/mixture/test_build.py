@@ -11,7 +11,7 @@ from rerank.store import write_rows
 from rerank.training.mixture import build, hub
 from rerank.training.mixture.build import Mixture
 from rerank.training.mixture.judgments import MixtureRow, judgment_rows
-from rerank.training.mixture.tasks import HELD_OUT, TASKS
+from rerank.training.mixture.tasks import HELD_OUT, TASKS, mixture_task
 from rerank.training.problems.decontaminate import Benchmark, BenchmarkText
 
 
@@ -46,6 +46,23 @@ def test_every_task_is_well_defined() -> None:
         assert task.location not in HELD_OUT
         assert (task.origin == "hub") == (task.name in hub.HUB_SETS)
         assert task.licence
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"form": "triple"}, "task new: form triple: not one of pair, grade"),
+        ({"best": "perfect"}, "task new: form pair has no field best"),
+        ({"form": "grade", "best": "perfect"}, "task new: lacks worst"),
+        ({"capability": "cooking"}, "task new: capability cooking: not one of code, math"),
+    ],
+)
+def test_a_table_of_tasks_toml_that_is_wrong_names_its_task(changes: dict, message: str) -> None:
+    row = {"form": "pair", "capability": "code", "location": "me/mine", "licence": "MIT", "judged": "program"}
+    row |= {"title": "Which?", "description": "Choose."}
+    assert mixture_task("new", row).prompt.output_fields == "answer: A or B, the program chosen."
+    with pytest.raises(InputError, match=message):
+        mixture_task("new", row | changes)
 
 
 def test_a_pair_stands_in_both_orders() -> None:

@@ -17,8 +17,8 @@ from rerank.errors import InputError
 from rerank.store import Journal, content_hash, read_rows, write_rows
 from rerank.testing import use_engines
 from rerank.training.labels.rows import read_labels
-from rerank.training.recipes import self_taught
-from rerank.training.recipes.self_taught import ORDERS, ProgramPair
+from rerank.training.recipes import self_taught, self_taught_judgments
+from rerank.training.recipes.self_taught_judgments import ORDERS, ProgramPair
 from rerank.training.scorer.batch import collate, loss_sums, loss_weights, margins
 from rerank.training.scorer.inputs import judgment_example, read_judgments
 from rerank.training.scorer.presets import preset
@@ -59,12 +59,14 @@ class Writer:
 
 @pytest.fixture
 def pairs(labels: Path) -> list[ProgramPair]:
-    return self_taught.pairs_of(read_labels([labels]), seed=0)
+    return self_taught_judgments.pairs_of(read_labels([labels]), seed=0)
 
 
 def judged(pairs: list[ProgramPair], num_samples: int = 8, chance: float = 0.6) -> list[dict]:
-    with Journal(None, key=self_taught.row_key) as journal:
-        return list(self_taught.sample(pairs, Writer(chance), journal, num_samples=num_samples, sampling=DRAW))
+    with Journal(None, key=self_taught_judgments.row_key) as journal:
+        return list(
+            self_taught_judgments.sample(pairs, Writer(chance), journal, num_samples=num_samples, sampling=DRAW)
+        )
 
 
 # Pairs
@@ -73,14 +75,14 @@ def judged(pairs: list[ProgramPair], num_samples: int = 8, chance: float = 0.6) 
 def test_pairs_are_a_right_program_and_one_that_ran_and_was_wrong(labels: Path) -> None:
     rows = read_labels([labels])
     right = {(row.task_id, row.program): row.right for row in rows}
-    found = self_taught.pairs_of(rows, seed=0, max_pairs=3)
+    found = self_taught_judgments.pairs_of(rows, seed=0, max_pairs=3)
     assert Counter(pair.problem.task_id for pair in found) == dict.fromkeys({row.task_id for row in rows}, 3)
     for pair in found:
         assert right[pair.problem.task_id, pair.better]
         assert not right[pair.problem.task_id, pair.worse]
         assert pair.text("ab").index(pair.better) < pair.text("ab").index(pair.worse)
         assert pair.text("ba").index(pair.worse) < pair.text("ba").index(pair.better)
-    assert self_taught.pairs_of(reversed(rows), seed=0, max_pairs=3) == found
+    assert self_taught_judgments.pairs_of(reversed(rows), seed=0, max_pairs=3) == found
 
 
 def test_answers_to_modified_instructions_come_first(labels: Path) -> None:
@@ -88,9 +90,9 @@ def test_answers_to_modified_instructions_come_first(labels: Path) -> None:
     rows = [
         replace(row, origin="modified") if row.task_id == "toy/1" and row.program.endswith("5") else row for row in rows
     ]
-    [pair] = [pair for pair in self_taught.pairs_of(rows, seed=0) if pair.problem.task_id == "toy/1"]
+    [pair] = [pair for pair in self_taught_judgments.pairs_of(rows, seed=0) if pair.problem.task_id == "toy/1"]
     assert pair.worse.endswith("5")
-    only = self_taught.pairs_of(rows, seed=0, only_modified=True)
+    only = self_taught_judgments.pairs_of(rows, seed=0, only_modified=True)
     assert [pair.problem.task_id for pair in only] == ["toy/1"]
 
 
@@ -111,7 +113,7 @@ def test_unverified_pairs_are_first_samples_as_they_come() -> None:
     samples[1]["program"] = code.format("+", 9)
     modified = [{"task_id": "p/0", "program": ""}, {"task_id": "p/0", "program": code.format("-", 1)}]
     modified += [{"task_id": "p/1", "program": code.format("+", 1)}, {"task_id": "p/3", "program": code.format("-", 1)}]
-    [pair] = self_taught.unverified_pairs(problems, samples, modified)
+    [pair] = self_taught_judgments.unverified_pairs(problems, samples, modified)
     assert (pair.problem.task_id, pair.is_verified) == ("p/0", False)
     assert pair.better.endswith("+ 0")
     assert pair.worse.endswith("- 1")
@@ -123,13 +125,13 @@ def test_unverified_pairs_are_first_samples_as_they_come() -> None:
 def test_every_pair_is_judged_in_both_orders_and_not_twice(pairs: list[ProgramPair], tmp_path: Path) -> None:
     writer = Writer()
     path = tmp_path / "judgments.jsonl"
-    with Journal(path, key=self_taught.row_key) as journal:
-        some = list(self_taught.sample(pairs[:2], writer, journal, num_samples=3, sampling=DRAW))
+    with Journal(path, key=self_taught_judgments.row_key) as journal:
+        some = list(self_taught_judgments.sample(pairs[:2], writer, journal, num_samples=3, sampling=DRAW))
     assert Counter((row["pair"], row["order"]) for row in some) == {
         (pair.key, order): 3 for pair in pairs[:2] for order in ORDERS
     }
-    with Journal(path, key=self_taught.row_key) as journal:
-        list(self_taught.sample(pairs[:3], writer, journal, num_samples=3, sampling=DRAW))
+    with Journal(path, key=self_taught_judgments.row_key) as journal:
+        list(self_taught_judgments.sample(pairs[:3], writer, journal, num_samples=3, sampling=DRAW))
     assert len(writer.requests) == 6, "the third pair alone was asked in the second call"
 
 
@@ -143,7 +145,7 @@ def test_a_judgment_is_right_when_it_names_the_better_one(pairs: list[ProgramPai
 
 def test_what_is_learnt_is_right_whole_and_balanced(pairs: list[ProgramPair]) -> None:
     rows = judged(pairs, chance=0.3)
-    learnt = self_taught.kept(pairs, rows, seed=0)
+    learnt = self_taught_judgments.rows_to_learn(pairs, rows, seed=0)
     right = {row["text"] for row in rows if row["is_right"] and row["is_whole"]}
     verdicts = Counter(row["target"][-3] for row in learnt)
     assert verdicts["A"] == verdicts["B"] > 0
@@ -154,23 +156,23 @@ def test_what_is_learnt_is_right_whole_and_balanced(pairs: list[ProgramPair]) ->
         pair, order = text_of[row["segments"][0]]
         assert row["target"].endswith("[[A]]" if order == "ab" else "[[B]]")
         assert row["group"] == pair.group
-    assert self_taught.kept(pairs, reversed(rows), seed=0) == learnt
-    assert self_taught.kept(pairs, rows, seed=1) != learnt
+    assert self_taught_judgments.rows_to_learn(pairs, reversed(rows), seed=0) == learnt
+    assert self_taught_judgments.rows_to_learn(pairs, rows, seed=1) != learnt
 
 
 def test_bare_verdicts_can_be_left_out(pairs: list[ProgramPair]) -> None:
     rows = judged(pairs)
     longer = [{**row, "text": f"plan first, then {row['text']}"} if row["index"] % 2 else row for row in rows]
-    assert any(len(row["target"].split()) < 5 for row in self_taught.kept(pairs, longer, seed=0))
-    learnt = self_taught.kept(pairs, longer, seed=0, min_words=5)
+    assert any(len(row["target"].split()) < 5 for row in self_taught_judgments.rows_to_learn(pairs, longer, seed=0))
+    learnt = self_taught_judgments.rows_to_learn(pairs, longer, seed=0, min_words=5)
     assert learnt
     assert all(row["target"].startswith("plan first") for row in learnt)
     only_a = [row for row in rows if row["order"] == "ab"]
-    assert self_taught.kept(pairs, only_a, seed=0) == [], "nothing that ends in B, so nothing"
+    assert self_taught_judgments.rows_to_learn(pairs, only_a, seed=0) == [], "nothing that ends in B, so nothing"
 
 
 def test_preferences_pair_a_right_and_a_wrong_judgment_of_one_question(pairs: list[ProgramPair]) -> None:
-    found = self_taught.preferences(pairs, judged(pairs), seed=0)
+    found = self_taught_judgments.preferences(pairs, judged(pairs), seed=0)
     assert found
     assert Counter(row["target"][-3] for row in found)["A"] * 2 == len(found)
     for row in found:
@@ -199,14 +201,14 @@ def test_agreement_by_hand() -> None:
         *rows(other, "ab", "A-B"),
         *rows(other, "ba", "AA-"),
     ]
-    found = self_taught.agreement([pair, other], judgments)
+    found = self_taught_judgments.agreement([pair, other], judgments)
     assert (found.num_pairs, found.num_judgments) == (2, 12)
     assert found.right.value == pytest.approx(6 / 12)
     assert found.unparsed.value == pytest.approx(2 / 12)
     assert found.names_a.value == pytest.approx(5 / 10)
     assert found.majority.value == pytest.approx((1 + 1 + 0.5 + 0) / 4)
     assert found.both_orders.value == 0.5
-    assert self_taught.agreement([], judgments).right is None
+    assert self_taught_judgments.agreement([], judgments).right is None
 
 
 # Learning
@@ -218,7 +220,7 @@ def test_a_model_learns_to_write_the_verdict_and_to_stop(base: Path, pairs: list
     from rerank.backends.interface import EngineOptions
     from rerank.models import weights
 
-    rows = [self_taught._learnt(pair, "ab", "a + b [[A]]") for pair in pairs[:6]]
+    rows = [self_taught_judgments.learnt_row(pair, "ab", "a + b [[A]]") for pair in pairs[:6]]
     write_rows(tmp_path / "learnt.jsonl", rows)
     settings = preset("small", num_steps=40, rank=4, pack_tokens=2048, batch_size=40, num_evaluations=1)
     settings = replace(settings, learning_rate=0.02)
@@ -238,7 +240,7 @@ def test_dpo_by_hand_and_where_it_starts(base: Path, pairs: list[ProgramPair], t
     from rerank.backends.hf import block_mask
     from rerank.training.scorer.batch import Scorer
 
-    row = self_taught._learnt(pairs[0], "ab", "a + b [[A]]") | {"rejected": "no [[B]]"}
+    row = self_taught_judgments.learnt_row(pairs[0], "ab", "a + b [[A]]") | {"rejected": "no [[B]]"}
     write_rows(tmp_path / "p.jsonl", [row])
     [judgment] = read_judgments([tmp_path / "p.jsonl"])
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -350,7 +352,7 @@ def test_a_judge_that_is_never_right_is_said_so(base: Path, labels: Path, tmp_pa
 
 
 def test_a_rounds_work_can_go_to_another_process(pairs: list[ProgramPair], labels: Path, tmp_path: Path) -> None:
-    problems = tuple(map(tuple, self_taught.to_rank(read_labels([labels]), num_problems=2, seed=0)))
+    problems = tuple(map(tuple, self_taught_judgments.to_rank(read_labels([labels]), num_problems=2, seed=0)))
     work = self_taught.JudgeWork("m", "auto", tmp_path, tuple(pairs), tuple(pairs), problems, 2, 1, 4, DRAW)
     assert pickle.loads(pickle.dumps(work)) == work
     assert not work.is_done()

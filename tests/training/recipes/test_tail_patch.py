@@ -10,11 +10,11 @@ import pytest
 from recipe_runs import SCRIPTS, run, write_judgments
 
 from rerank.errors import ModelError, SettingError
-from rerank.store import read_rows
-from rerank.training.recipes import tail_patch
-from rerank.training.recipes.tail_patch import CATEGORIES, GENERAL, OTHERS, Effect, Rules
+from rerank.store import read_rows, write_rows
+from rerank.training.recipes import tail_patch, tail_patch_report, task_effects
+from rerank.training.recipes.task_effects import CATEGORIES, GENERAL, OTHERS, Effect, Rules
 from rerank.training.scorer.presets import preset
-from rerank.training.scorer.trainer import train
+from rerank.training.scorer.trainer import Trainer, train
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:`\w*gradient_checkpointing\w*` is deprecated:FutureWarning")
 BEFORE = dict.fromkeys(CATEGORIES, 0.5)
@@ -49,12 +49,12 @@ RATINGS = [
 
 @pytest.mark.parametrize(("gains", "wanted", "_why"), RATINGS, ids=[row[2] for row in RATINGS])
 def test_rating_rules(gains: list[float], wanted: int, _why: str) -> None:
-    assert tail_patch.rating(effect(code=gains), "code", RULES) == wanted
+    assert task_effects.rating(effect(code=gains), "code", RULES) == wanted
 
 
 def test_what_was_not_measured_has_no_effect() -> None:
-    assert tail_patch.rating(Effect("t", {}, (), 3, "too long"), "code", RULES) == 0
-    assert tail_patch.rating(effect(before={"math": 0.5}, math=0.1), "code", RULES) == 0
+    assert task_effects.rating(Effect("t", {}, (), 3, "too long"), "code", RULES) == 0
+    assert task_effects.rating(effect(before={"math": 0.5}, math=0.1), "code", RULES) == 0
 
 
 def test_the_papers_example() -> None:
@@ -62,7 +62,7 @@ def test_the_papers_example() -> None:
     rules = Rules(thresholds=dict.fromkeys(CATEGORIES, 0.95) | {"chat": 0.53, "safety": 0.53})
     helpful = effect("helpful", code=0.03, chat=0.04, safety=0.04)  # 2 + 2 + 2, and two thresholds crossed
     plain = effect("plain", math=0.02)
-    found = tail_patch.bundles([helpful, plain], rules)
+    found = task_effects.bundles([helpful, plain], rules)
     assert found == {
         GENERAL: ("helpful",),
         "code": (),
@@ -72,12 +72,12 @@ def test_the_papers_example() -> None:
         "safety": ("helpful",),
         OTHERS: ("plain",),
     }
-    assert tail_patch.task_weights(found, {}, rules) == {"helpful": 100_000 + 2 * 30_000, "plain": 3_000}
+    assert task_effects.task_weights(found, {}, rules) == {"helpful": 100_000 + 2 * 30_000, "plain": 3_000}
 
 
 def test_a_total_of_five_is_generally_helpful_and_four_is_not() -> None:
     five, four = effect("five", code=0.1, math=0.1, chat=0.02), effect("four", code=0.1, math=0.1)
-    assert tail_patch.bundles([five, four], RULES)[GENERAL] == ("five",)
+    assert task_effects.bundles([five, four], RULES)[GENERAL] == ("five",)
 
 
 def test_the_best_two_of_a_weak_category_have_a_fixed_weight() -> None:
@@ -88,13 +88,13 @@ def test_the_best_two_of_a_weak_category_have_a_fixed_weight() -> None:
         effect("third", before=before, code=0.04),
         effect("worse", before=before, code=-0.2, safety=-0.1),
     ]
-    assert tail_patch.weak_categories(effects, RULES) == ("code", "chat", "safety")
-    top = tail_patch.top_tasks(effects, RULES)
+    assert task_effects.weak_categories(effects, RULES) == ("code", "chat", "safety")
+    top = task_effects.top_tasks(effects, RULES)
     assert top == {"code": ("best", "second"), "chat": ("best",), "safety": ()}
-    weights = tail_patch.task_weights(tail_patch.bundles(effects, RULES), top, RULES)
+    weights = task_effects.task_weights(task_effects.bundles(effects, RULES), top, RULES)
     assert weights == {"best": 200_000, "second": 200_000, "third": 30_000, "worse": 3_000}
-    assert tail_patch.weak_categories(effects, Rules(weak=("math",))) == ("math",)
-    shown = tail_patch.table(effects, RULES)
+    assert task_effects.weak_categories(effects, Rules(weak=("math",))) == ("math",)
+    shown = tail_patch_report.table(effects, RULES)
     assert shown.splitlines()[2].split()[:3] == ["best", "+10.0", "(+2)"]
     assert "best of code" in shown
 
@@ -118,13 +118,13 @@ def test_scores_pool_a_categorys_judgments_and_take_picks_into_code() -> None:
             "mlqe_post_edit": {"num": 50, "accuracy": 1.0},  # translation is no target
         },
     }
-    found = tail_patch.scores(dev)
+    found = task_effects.scores(dev)
     assert found == {"code": pytest.approx((0.6 + 0.9 + 0.6) / 3), "chat": pytest.approx(0.5)}
 
 
 def test_a_reweighted_mixture_keeps_proportions_and_dev(tmp_path: Path) -> None:
     rows = [{"task": task, "split": split} for task in ("a", "a", "b", "c") for split in ("train", "dev")]
-    tail_patch.write_rows(tmp_path / "m.jsonl", rows)
+    write_rows(tmp_path / "m.jsonl", rows)
     made = tail_patch.reweighted(tmp_path / "m.jsonl", {"a": 100_000, "b": 300_000, "gone": 5}, num_examples=40)
     train_rows = [row for row in made if row["split"] == "train"]
     assert [(row["task"], row["weight"]) for row in train_rows] == [("a", 5.0), ("a", 5.0), ("b", 30.0)]
@@ -134,7 +134,7 @@ def test_a_reweighted_mixture_keeps_proportions_and_dev(tmp_path: Path) -> None:
 def test_how_many_examples_it_takes() -> None:
     slow = [(0, {"code": 0.5}), (100, {"code": 0.6}), (200, {"code": 0.7})]
     quick = [(0, {"code": 0.5}), (100, {"code": 0.75}), (200, {"code": 0.8})]
-    shown = tail_patch.comparison({"opt": quick, "proportional": slow}).splitlines()
+    shown = tail_patch_report.comparison({"opt": quick, "proportional": slow}).splitlines()
     assert shown[1].split() == ["opt", "200", "80.0", "80.0", "200", "100"]
     assert shown[2].split() == ["proportional", "200", "70.0", "70.0", "never", "200"]
 
@@ -259,14 +259,12 @@ def test_tail_patches_end_to_end_and_go_on(base: Path, mixture: Path, labels: Pa
 def test_the_checkpoint_is_judged_once_for_all_patches(
     base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank.training.scorer import trainer
-
     settings = preset("small", num_steps=2, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
     start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
     data = tail_patch.read_data(mixture, [labels], max_dev=5, max_dev_problems=5)
     judged = []
-    judge = trainer._Run._evaluate
-    monkeypatch.setattr(trainer._Run, "_evaluate", lambda run: (judged.append(run.step), judge(run)))
+    judge = Trainer.evaluate
+    monkeypatch.setattr(Trainer, "evaluate", lambda trainer: (judged.append(trainer.step), judge(trainer)))
     given = {"base": base, "start": start, "settings": replace(settings, num_evaluations=2), "max_rows": 9}
     alone = [tail_patch.patch_elsewhere(task, data, **given) for task in sorted(TASKS)]
     assert judged == [0, 1, 2] * len(TASKS)
@@ -274,6 +272,18 @@ def test_the_checkpoint_is_judged_once_for_all_patches(
     together = [tail_patch.patch_task(task, data, tmp_path / "tasks", **given) for task in sorted(TASKS)]
     assert judged == [0, 1, 2] + [1, 2] * (len(TASKS) - 1)
     assert together == alone
+
+
+def test_a_task_whose_rows_are_all_too_long_has_no_effect_and_says_why(
+    base: Path, mixture: Path, labels: Path, tmp_path: Path
+) -> None:
+    settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
+    start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
+    data = tail_patch.read_data(mixture, [labels], max_dev=5, max_dev_problems=5)
+    task = min(TASKS)
+    long = replace(data, train={task: [row | {"segments": [500 * "long "]} for row in data.train[task]]})
+    found = tail_patch.patch_elsewhere(task, long, base=base, start=start, settings=settings, max_rows=9)
+    assert (found.before, found.after, found.note) == ({}, (), "none of its rows is short enough")
 
 
 def test_commands_at_once_patch_each_task_once(base: Path, mixture: Path, labels: Path, tmp_path: Path) -> None:
@@ -289,10 +299,9 @@ def test_commands_at_once_patch_each_task_once(base: Path, mixture: Path, labels
 
 
 def test_tail_patches_on_a_cluster_are_those_of_one_machine(
-    base: Path, mixture: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, mixture: Path, labels: Path, tmp_path: Path
 ) -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     settings = preset("small", num_steps=1, rank=2, pack_tokens=1024, batch_size=8, num_evaluations=1)
     start = train(base, [], tmp_path / "start", settings, mixture=[mixture]).folder
     steps = ("--start", start, "--patch-steps", 1, "--patch-evaluations", 1, "--no-train")
@@ -315,11 +324,17 @@ def test_tail_patches_on_a_cluster_are_those_of_one_machine(
         (["--worker", "9/8"], "--worker 9/8: write I/N"),
         (["--worker", "2/2"], "worker 1 trains it, or give --start"),
         (["--threshold", "code"], "--threshold code: write category=share"),
-        (["--against", "best"], "--against best: proportional or equal"),
-        (["--train", "opt"], "--train opt: proportional or equal"),
+        (["--against", "best"], "--against best: not one of proportional, equal"),
+        (["--pack-tokens", "1000"], "--pack-tokens 1000: take a multiple of 128"),
     ],
 )
 def test_mistakes_are_named(base: Path, mixture: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     result = run("tail_patch", "--base", base, "--mixture", mixture, "--out", tmp_path / "out", *SMALL, *arguments)
     assert result.exit_code == 1
     assert words in str(result.exception)
+
+
+def test_a_training_is_on_proportional_or_equal_weights() -> None:
+    result = run("tail_patch", "--base", "b", "--mixture", "m", "--out", "o", "--train", "opt")
+    assert result.exit_code == 2
+    assert "'opt' is not one of 'proportional', 'equal'" in result.output

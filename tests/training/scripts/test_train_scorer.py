@@ -37,7 +37,8 @@ def test_a_scorer_from_one_command(base: Path, labels: Path, tmp_path: Path) -> 
     ("arguments", "message"),
     [
         (["--preset", "large"], "Error: --preset large: not one of small, flame, flame-rm, flame-opt-rm"),
-        (["--mode", "both"], "Error: --mode both: not one of pointwise, joint, encoded-once"),
+        (["--mode", "both"], "'both' is not one of 'pointwise', 'joint', 'encoded-once'"),
+        (["--pack-tokens", "1000"], "Error: --pack-tokens 1000: take a multiple of 128"),
         (["--batch-size", "1000000"], "the training split is too small for one step; lower --batch-size"),
     ],
 )

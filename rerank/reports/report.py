@@ -19,6 +19,7 @@ from rerank.metrics import Estimate, Uplift, growth_by_order, growth_by_resampli
 from rerank.records import Candidate, Comparison, Problem, Ranking
 from rerank.runs.outcomes import CandidateId, Passed
 from rerank.selection.aggregation import OrderConsistency, order_consistency
+from rerank.selection.selectors import has_growth
 
 Picker = Callable[[str, tuple[int, ...]], int]  # task_id and some of its candidate indices to the index of the choice
 

@@ -15,10 +15,9 @@ from typing import Any
 from tqdm import tqdm
 
 from rerank.autoraters import backend_for
-from rerank.autoraters.reasoning import SAMPLING, sampling_for
 from rerank.backends.engines import open_engine
-from rerank.backends.interface import EngineOptions, Sampling, Usage
-from rerank.errors import InputError, SettingError
+from rerank.backends.interface import EngineOptions, Usage
+from rerank.errors import InputError
 from rerank.judge_bench import bias, report
 from rerank.judge_bench.asking import Ask
 from rerank.judge_bench.cases import Case, read_cases, sample
@@ -34,36 +33,10 @@ from rerank.judge_bench.raters import (
     RuleRater,
     sees_order,
 )
+from rerank.judge_bench.settings import JudgeSettings
 from rerank.models import scorer_card
 from rerank.runs.folder import RunFolder, Setting
 from rerank.store import Journal, Row, content_hash
-
-MODES = ("pointwise", "pairwise", "encoded-once", "reasoning")
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeSettings:
-    """What decides the answers of an autorater on the bench."""
-
-    autorater: str  # a model, or one of raters.RULES
-    mode: str = "pointwise"  # one of MODES
-    num_votes: int = 1  # of a reasoning autorater, a question
-    max_tokens: int = SAMPLING.max_tokens  # of a reasoning autorater's judgment
-    per_set: int | None = None  # cases of each set; None: all
-    with_bias: bool = False
-    own_model: str | None = None  # the name under which the judge's own responses stand in the data
-    backend: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise SettingError(f"--mode {self.mode}: one of {', '.join(MODES)}")
-        if self.num_votes > 1 and self.mode != "reasoning":
-            raise SettingError(f"--votes {self.num_votes}: only --mode reasoning samples; logits always say the same")
-
-    @property
-    def sampling(self) -> Sampling:
-        return sampling_for(self.num_votes, max_tokens=self.max_tokens, seed=self.seed)
 
 
 def default_folder(names: Sequence[str], settings: JudgeSettings) -> Path:

@@ -105,7 +105,7 @@ def _checked(context: typer.Context, option: Any, value: Any, where: str) -> Any
     if isinstance(value, list | dict) or isinstance(value, bool) != bool(option.is_flag):
         fail(f"{where} = {value!r}: {'true or false' if option.is_flag else 'one value'} is needed")
     try:
-        option.type.convert(value, option, context)
+        option.process_value(context, value)
     except typer.BadParameter as error:
         fail(f"{where} = {value!r}: {error.message}")
     return value

@@ -124,16 +124,20 @@ class GroupedCommand(TyperCommand):
     """A command whose --help shows its options under the headings of their records."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            row = parameter.get_help_record(ctx)
-            if row is not None:
-                heading = getattr(parameter, "rich_help_panel", None)
-                heading = heading or ("Options" if isinstance(parameter, TyperOption) else "Arguments")
-                groups.setdefault(heading, []).append(row)
-        for heading in sorted(groups, key=lambda heading: heading == "Options"):  # the general ones last
+        for heading, rows in help_groups(self, ctx).items():
             with formatter.section(heading):
-                formatter.write_dl(groups[heading])
+                formatter.write_dl(rows)
+
+
+def help_groups(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
+    """Heading to rows of --help, spelling and sentence, the general options last."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(context):
+        row = parameter.get_help_record(context)
+        if row is not None:
+            general = "Options" if isinstance(parameter, TyperOption) else "Arguments"
+            groups.setdefault(getattr(parameter, "rich_help_panel", None) or general, []).append(row)
+    return {heading: groups[heading] for heading in sorted(groups, key=lambda heading: heading == "Options")}
 
 
 def _filled(hint: Any) -> _Filled | None:

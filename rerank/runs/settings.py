@@ -24,8 +24,9 @@ NEEDS_SCORES = ("top-2", "top-4", "near-ties")  # tournaments that play among th
 Backend = Annotated[
     str,
     Setting(
-        "What runs the models; auto: vllm on a GPU where installed, else transformers.",
+        "What runs the models: transformers, vllm, openai, or auto: vllm on a GPU where installed, else transformers.",
         choices=BACKENDS,
+        metavar="NAME",
         group="Models",
     ),
 ]

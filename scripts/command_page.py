@@ -52,9 +52,8 @@ def _section(name: str, command: Any, parent: typer.Context) -> Iterator[str]:
     yield from ("", f"## rerank {name}", "", inspect.cleandoc(command.help), "")
     yield from (EXAMPLE, "```console", f"$ {command.epilog.removeprefix('Example: ')}", "```")
     for heading, rows in help_groups(command, context).items():
-        yield from ("", f"| {heading} | |", "|---|---|")
-        for spelling, text in rows:
-            yield f"| `{spelling}` | {' '.join(text.split())} |"
+        rows = [f"| `{spelling}` | {' '.join(text.split())} |" for spelling, text in rows if "--help" not in spelling]
+        yield from ("", f"| {heading} | |", "|---|---|", *rows) if rows else ()
 
 
 def main() -> int:

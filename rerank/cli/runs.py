@@ -244,7 +244,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="The file to write.")],
     form: Annotated[
         Literal["evalplus", "humaneval", "bigcode"],
-        typer.Option(help="Whose file: EvalPlus' (also ours), HumanEval's or bigcode's."),
+        typer.Option(help="Whose file: evalplus (what we read ourselves too), humaneval or bigcode.", metavar="NAME"),
     ] = "evalplus",
     selector: Annotated[str | None, typer.Option(help="Whose choice. Default: the run's autorater.")] = None,
     best: Annotated[int, typer.Option(min=1, help="How many candidates of each problem, best first.")] = 1,

@@ -70,8 +70,10 @@ def measure(
     recorded = {key: value for key, value in asdict(settings).items() if value is not None}
     free: dict[str, Setting] = {key: recorded.pop(key) for key in ("own_model", "with_bias") if key in recorded}
     names = sorted({case.set for case in chosen})
-    folder.settle("judge", {**recorded, "cases": content_hash(sorted(case.key for case in chosen))}, free=free)
-    folder.settle("sets", {}, free={"names": names, "num_cases": len(chosen)})
+    folder.record_settings(
+        "judge", fixed={**recorded, "cases": content_hash(sorted(case.key for case in chosen))}, changeable=free
+    )
+    folder.record_settings("sets", changeable={"names": names, "num_cases": len(chosen)})
     with Journal(folder.path / "answers.jsonl", key=lambda row: (row["case"], row["variant"])) as journal:
         judged = list(answer_all(chosen, settings, journal, lambda: _open(folder, settings, options)))
     made = make_report(judged, with_bias=settings.with_bias, own_model=settings.own_model, seed=settings.seed)
@@ -117,7 +119,7 @@ def _open(folder: RunFolder, settings: JudgeSettings, options: EngineOptions | N
         settings.autorater, options.weights if options else None
     )  # trained on other words: say so first
     engine = open_engine(backend_for(settings.mode, settings.backend), settings.autorater, options)
-    folder.settle("engine", {}, free=dict(engine.settings))
+    folder.record_settings("engine", changeable=dict(engine.settings))
     rater: Rater
     if settings.mode == "reasoning":
         rater = ReasoningRater(engine, num_votes=settings.num_votes, sampling=settings.sampling)

@@ -239,7 +239,7 @@ def _judge(
     def load() -> Any:
         engine, autorater = open_autorater(settings, card, options)
         engines.append(engine)
-        folder.settle("judge", {}, free=dict(engine.settings))
+        folder.record_settings("judge", changeable=dict(engine.settings))
         return autorater
 
     try:

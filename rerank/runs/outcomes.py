@@ -29,7 +29,7 @@ def execute(
 ) -> Passed:
     """Run every candidate under the hidden tests, and under the extra ones where every problem has some."""
     limits = sandbox.Limits(timeout_s=timeout_s)
-    folder.settle("execute", {"timeout_s": timeout_s})
+    folder.record_settings("execute", fixed={"timeout_s": timeout_s})
     has_extra = all(problem.extra_test is not None for problem in problems)
     run: Any = execution.execute_plus if has_extra else execution.execute
     with folder.journal("outcomes") as journal:

@@ -66,11 +66,11 @@ def score(
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
     if card and settings.mode != "reasoning" and not card.knows(settings.mode):
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
-    folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
+    folder.record_settings("score", fixed={**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     select = select or SelectSettings()
     if select.stops_early and (settings.mode != "pointwise" or not settings.needs_model):
         raise SettingError("--budget is for an autorater that judges pointwise: take --mode pointwise and a model")
-    folder.settle("select", {}, free=select.recorded())
+    folder.record_settings("select", changeable=select.recorded())
     groups = by_problem(candidates)
     shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers, executor)
     wanted = None

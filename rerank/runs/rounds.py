@@ -53,15 +53,15 @@ def generate(
             f"--budget {settings.max_total}samples: the first round draws {size} of each of {len(problems)} problems; "
             f"at least {size * len(problems)}, or a smaller --n"
         )
-    folder.settle(
+    folder.record_settings(
         "candidates",
-        {
+        fixed={
             "generator": settings.generator,
             "num_samples": settings.num_samples,
             "max_total": settings.max_total,
             **asdict(settings.sampling),
         },
-        free={"backend": settings.backend},
+        changeable={"backend": settings.backend},
     )
     engines: list[Engine] = []
     by_id = {problem.task_id: problem for problem in problems}
@@ -98,7 +98,7 @@ def generate(
                     folder, [by_id[task_id] for task_id in counts], counts, drawn, journal, settings, options, engines
                 )
                 drawn.update(counts)
-            folder.settle("rounds", {}, free={"num_rounds": number, "num_samples": drawn.total()})
+            folder.record_settings("rounds", changeable={"num_rounds": number, "num_samples": drawn.total()})
             return _found(journal, by_id)
     finally:
         for engine in engines:
@@ -125,7 +125,7 @@ def _draw(
         return
     if not engines:
         engines.append(open_engine(settings.backend, settings.generator, options))
-        folder.settle("sampler", {}, free=dict(engines[0].settings))
+        folder.record_settings("sampler", changeable=dict(engines[0].settings))
     with tqdm(total=sum(map(len, batches.values())), desc="generate", **BAR) as bar:
         for (first, count), asked in batches.items():
             for _ in generators.generate(

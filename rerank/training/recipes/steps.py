@@ -33,7 +33,7 @@ def settle(out: Path, stage: str, options: Mapping[str, Any], files: Iterable[Pa
     kept |= {key: list(map(str, value)) for key, value in options.items() if isinstance(value, list) and value}
     may_change = {key: kept.pop(key) for key in free if key in kept}
     hashes: dict[str, Setting] = {"sha256": [file_hash(path) for path in data_files(files)]}
-    RunFolder(out).settle(stage, {**kept, **hashes}, free=may_change)
+    RunFolder(out).record_settings(stage, fixed={**kept, **hashes}, changeable=may_change)
 
 
 def trained(

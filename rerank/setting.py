@@ -7,6 +7,7 @@
 `rerank.cli.from_settings` makes command-line options of such fields. Nothing here imports the command line.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -20,3 +21,5 @@ class Setting:
     flag: str | None = None  # as typed, such as "--n" or "--full/--lora"; None: made from the field's name
     choices: tuple[str, ...] = ()  # the only values of a text; empty: any, or those of the field's Literal type
     metavar: str | None = None  # what stands for the value in --help; None: by the type
+    group: str | None = None  # the heading in --help; None: its record's GROUP
+    complete: Callable[[], list[str]] | None = None  # the values that a shell offers

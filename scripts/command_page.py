@@ -2,22 +2,24 @@
 
 python scripts/command_page.py            # write the page
 python scripts/command_page.py --check    # exit 1 where it is stale, as a test does
+
+`typer rerank.cli utils docs` writes one flat list for each command, without the headings of --help, and console blocks
+such as `rerank run [OPTIONS]` that cannot be run as our tests run those of every page; so this stays.
 """
 
 import argparse
 import inspect
 import sys
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-from typer.models import ArgumentInfo, CommandInfo
+import typer
 
 from rerank.cli.app import app
+from rerank.cli.from_settings import help_groups
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
-WORDS = {str: "TEXT", int: "NUMBER", float: "NUMBER", Path: "PATH"}
 EXAMPLE = "<!-- not run: the files are yours -->"
 HEAD = """\
 # Commands
@@ -38,50 +40,20 @@ $ rerank --install-completion
 
 def page() -> str:
     """The page as Markdown."""
-    sections = [line for command in app.registered_commands for line in _section(command)]
-    links = ", ".join(f"[{_name(command)}](#rerank-{_name(command)})" for command in app.registered_commands)
+    context = typer.Context(typer.main.get_command(app), info_name="rerank")
+    commands: dict[str, Any] = context.command.commands  # type: ignore[attr-defined]
+    links = ", ".join(f"[{name}](#rerank-{name})" for name in commands)
+    sections = [line for name, command in commands.items() for line in _section(name, command, context)]
     return "\n".join([HEAD, links + ".", *sections]) + "\n"
 
 
-def _name(command: CommandInfo) -> str:
-    assert command.callback
-    return command.name or command.callback.__name__
-
-
-def _section(command: CommandInfo) -> Iterator[str]:
-    assert command.callback
-    assert command.callback.__doc__
-    assert command.epilog
-    yield from ("", f"## rerank {_name(command)}", "", inspect.cleandoc(command.callback.__doc__), "")
-    yield from (EXAMPLE, "```console", f"$ {command.epilog.removeprefix('Example: ')}", "```", "")
-    yield from ("| argument or option | default | what it is |", "|---|---|---|")
-    kinds = get_type_hints(command.callback, include_extras=True)
-    for parameter in inspect.signature(command.callback).parameters.values():
-        kind, info = get_args(kinds[parameter.name])
-        is_required = parameter.default is inspect.Parameter.empty
-        default = "required" if is_required else _shown(parameter.default)
-        yield f"| {_spelling(parameter.name, kind, info)} | {default} | {info.help} |"
-
-
-def _spelling(name: str, kind: Any, info: Any) -> str:
-    """As one types it: FILES, --mode pointwise or pairwise, --fresh / --resume, --limit K."""
-    if isinstance(info, ArgumentInfo):
-        return f"`{name.upper()}`"
-    # Inside Annotated, what Option is first given is a flag, although it is named `default`.
-    given = [info.default, *info.param_decls] if isinstance(info.default, str) else info.param_decls
-    flags = "/".join(given or [f"--{name.replace('_', '-')}"])
-    if kind is bool:
-        return f"`{flags}`"
-    (one,) = [each for each in (get_args(kind) or (kind,)) if each is not type(None)]
-    if issubclass(one, Enum):
-        return f"`{flags}` " + ", ".join(f"`{each.value}`" for each in one)
-    return f"`{flags} {info.metavar or WORDS.get(one, 'TEXT')}`"
-
-
-def _shown(default: object) -> str:
-    if default is None or default is False:
-        return ""
-    return f"`{default.value if isinstance(default, Enum) else default}`"
+def _section(name: str, command: Any, parent: typer.Context) -> Iterator[str]:
+    context = typer.Context(command, info_name=name, parent=parent)
+    yield from ("", f"## rerank {name}", "", inspect.cleandoc(command.help), "")
+    yield from (EXAMPLE, "```console", f"$ {command.epilog.removeprefix('Example: ')}", "```")
+    for heading, rows in help_groups(command, context).items():
+        rows = [f"| `{spelling}` | {' '.join(text.split())} |" for spelling, text in rows if "--help" not in spelling]
+        yield from ("", f"| {heading} | |", "|---|---|", *rows) if rows else ()
 
 
 def main() -> int:

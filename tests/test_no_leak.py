@@ -133,7 +133,7 @@ def run(folder, secret: int):
     chosen = problem(secret)
     candidates = [Candidate("t", index, text, text, f"k{index}") for index, text in enumerate(PROGRAMS)]
     opened = RunFolder(folder)
-    opened.settle("candidates", {"file": "none"})
+    opened.record_settings("candidates", fixed={"file": "none"})
     write_rows(folder / "candidates.jsonl", map(to_row, candidates))
     write_rows(
         folder / "answers.jsonl", [{"task_id": "t", "form": "chat", "texts": ["assert f(3) == 6\nassert f(5) == 10"]}]

@@ -7,11 +7,13 @@ samples, a LikelihoodSource the likelihood of given text. An Engine does one of 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from rerank.prompts import Prompt
+from rerank.setting import Setting
 
 Purpose = Literal["judge", "generate"]
+Seed = Annotated[int, Setting("Seed of sampling, tournaments and random choices.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,11 @@ class ContestLogOdds:
 class Sampling:
     """How to sample. The same settings and prompt give the same samples again on the same engine and hardware."""
 
-    temperature: float = 0.8  # 0 is greedy
-    top_p: float = 0.95
-    max_tokens: int = 512
-    seed: int = 0
+    GROUP: ClassVar[str] = "Sampling"
+    temperature: Annotated[float, Setting("Sampling temperature; 0 is greedy.", min=0.0)] = 0.8
+    top_p: Annotated[float, Setting("Probability mass of nucleus sampling.", min=0.0, max=1.0)] = 0.95
+    max_tokens: Annotated[int, Setting("Longest completion, in tokens.", min=1)] = 512
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +187,14 @@ class Engine(Judge, SampleSource, Protocol):
 class EngineOptions:
     """What a caller may ask of an engine; each engine reads what concerns it."""
 
+    GROUP: ClassVar[str] = "Models"
     purpose: Purpose = "judge"
-    weights: Path | None = None  # local weights, in place of a look-up by name
-    base_url: str | None = None  # of an OpenAI-style server
+    # Local weights, in place of a look-up by name.
+    weights: Annotated[Path | None, Setting("Local weights of the model: a folder or a .gguf file.")] = None
+    base_url: Annotated[
+        str | None,
+        Setting("OpenAI-style server for --backend openai, such as http://localhost:8000/v1.", metavar="URL"),
+    ] = None
     device: str | None = None  # such as "cuda:1"; None: a GPU where there is one
     dtype: str | None = None  # such as "float32"; None: bfloat16 where the hardware is fast at it
     max_batch_tokens: int | None = None  # None: by device

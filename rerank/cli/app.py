@@ -4,10 +4,11 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from rerank.cli.from_settings import GroupedCommand, takes_settings
 from rerank.errors import UserError
 
 app = typer.Typer(
@@ -32,29 +33,40 @@ def _version(
         raise typer.Exit
 
 
-def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+def command(name: str | None = None, *, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a function to the application; records of settings among its parameters become options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(name, epilog=f"Example: {example}", cls=GroupedCommand)(guarded(takes_settings(function)))
+        return function
+
+    return register
+
+
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
     """Say in one line what the caller can mend, and exit with 2; a bug keeps its traceback."""
 
-    @functools.wraps(command)
-    def guarded(*args: Any, **options: Any) -> None:
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> None:
         try:
-            command(*args, **options)
+            function(*args, **options)
         except UserError as error:
-            _fail(str(error))
+            fail(str(error))
         except BrokenPipeError:
             raise  # the reader went away: not an error to explain
         except OSError as error:
             if error.filename is None and error.errno is None:
                 raise
-            _fail(f"{error.filename or 'writing'}: {(error.strerror or str(error)).lower()}")
+            fail(f"{error.filename or 'writing'}: {(error.strerror or str(error)).lower()}")
         except KeyboardInterrupt:
             again = shlex.join(["rerank", *sys.argv[1:]])
             typer.echo(f"\nstopped; what is finished is kept. Go on with: {again.replace(' --fresh', '')}", err=True)
             raise typer.Exit(130) from None
 
-    return guarded
+    return call
 
 
-def _fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
+    """Leave with one line on standard error and exit code 2."""
     typer.echo(f"rerank: {message}", err=True)
     raise typer.Exit(2)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
-from rerank.cli.app import _guarded, app
+from rerank.cli.app import command
 from rerank.cli.options import AsJson
 from rerank.host import num_usable_cores, package_version, processor_name
 
@@ -95,8 +95,7 @@ def _weights() -> Iterator[Check]:
     yield Check("weights", files is not None, f"{weights.DEFAULT}: {where}", "" if files else mend)
 
 
-@app.command(epilog="Example: rerank doctor")
-@_guarded
+@command(example="rerank doctor")
 def doctor(as_json: AsJson = False) -> None:
     """Say what this host can do (GPU, backends, isolation, weights), with the mend for what it can't."""
     from dataclasses import asdict

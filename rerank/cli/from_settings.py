@@ -18,13 +18,13 @@
         changes: Annotated[dict[str, Any], ChangesTo(TrainSettings)],       # {name: value} of the options given
     ) -> None: ...
 
-A field whose type is itself a record is spread out too. Two records may share a field, as `seed`: then it is one option
-that fills both, and must be declared alike in both.
+A field whose type is itself a record is spread out too, unless it is Annotated without a Setting. Two records may share
+a field, as `seed`: then it is one option that fills both, and must be declared alike in both.
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType
@@ -33,6 +33,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from rerank.errors import SettingError
 from rerank.setting import Setting
 
 _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
@@ -71,13 +72,18 @@ class _Filled:
             option = replace(option, setting=replace(option.setting, flag=f"--{name}/--no-{name}"))
         return option
 
-    def argument(self, values: Mapping[str, Any]) -> Any:
+    def argument(self, values: Mapping[str, Any], shared: Set[str]) -> Any:
+        """The record; `shared` are the options that fill other records too."""
         if self.is_changes:
             names = (option.name for option in _options(self.record))
             return {name: values[name] for name in names if values[name] is not None}
         if self.is_optional:
-            required = (option.name for option in _options(self.record) if option.default is MISSING)
-            if any(values[name] is None for name in required):
+            options = list(_options(self.record))
+            missing = [each for each in options if each.default is MISSING and values[each.name] is None]
+            if missing:
+                for each in options:
+                    if each.name not in shared and each.default is not MISSING and values[each.name] != each.default:
+                        raise SettingError(f"{_flag(each)} is for {_flag(missing[0])}, which is not given")
                 return None
         return _made(self.record, values)
 
@@ -86,14 +92,17 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the records in its signature. Raises TypeError where two records disagree."""
     hints = get_type_hints(command, include_extras=True)
     parameters: dict[str, inspect.Parameter] = {}
-    shared: dict[str, _Option] = {}
+    known: dict[str, _Option] = {}
+    shared: set[str] = set()
     for name, parameter in inspect.signature(command).parameters.items():
         filled = _filled(hints[name])
         if filled is None:
             parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             continue
         for option in map(filled.adapt, _options(filled.record)):
-            if shared.setdefault(option.name, option) != option:
+            if option.name in known:
+                shared.add(option.name)
+            if known.setdefault(option.name, option) != option:
                 raise TypeError(f"{command.__name__}: two records declare {option.name} differently")
             parameters.setdefault(option.name, _parameter(option))
 
@@ -102,7 +111,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
         for name, hint in hints.items():
             if name != "return":
                 filled = _filled(hint)
-                arguments[name] = filled.argument(values) if filled else values[name]
+                arguments[name] = filled.argument(values, shared) if filled else values[name]
         command(**arguments)
 
     call.__name__, call.__doc__, call.__module__ = command.__name__, command.__doc__, command.__module__
@@ -115,16 +124,20 @@ class GroupedCommand(TyperCommand):
     """A command whose --help shows its options under the headings of their records."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            row = parameter.get_help_record(ctx)
-            if row is not None:
-                heading = getattr(parameter, "rich_help_panel", None)
-                heading = heading or ("Options" if isinstance(parameter, TyperOption) else "Arguments")
-                groups.setdefault(heading, []).append(row)
-        for heading in sorted(groups, key=lambda heading: heading == "Options"):  # the general ones last
+        for heading, rows in help_groups(self, ctx).items():
             with formatter.section(heading):
-                formatter.write_dl(groups[heading])
+                formatter.write_dl(rows)
+
+
+def help_groups(command: Any, context: Any) -> dict[str, list[tuple[str, str]]]:
+    """Heading to rows of --help, spelling and sentence, the general options last."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for parameter in command.get_params(context):
+        row = parameter.get_help_record(context)
+        if row is not None:
+            general = "Options" if isinstance(parameter, TyperOption) else "Arguments"
+            groups.setdefault(getattr(parameter, "rich_help_panel", None) or general, []).append(row)
+    return {heading: groups[heading] for heading in sorted(groups, key=lambda heading: heading == "Options")}
 
 
 def _filled(hint: Any) -> _Filled | None:
@@ -152,7 +165,7 @@ def _options(record: type) -> Iterator[_Option]:
         if setting is None:
             yield from _options(kind)
         else:
-            yield _Option(field.name, kind, _default(field), setting, getattr(record, "GROUP", None))
+            yield _Option(field.name, kind, _default(field), setting, setting.group or getattr(record, "GROUP", None))
 
 
 def _settings(record: type) -> Iterator[tuple[Field[Any], Any, Setting | None]]:
@@ -171,6 +184,10 @@ def _default(field: Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
+def _flag(option: _Option) -> str:
+    return option.setting.flag or "--" + option.name.replace("_", "-")
+
+
 def _parameter(option: _Option) -> inspect.Parameter:
     setting, kind = option.setting, option.type
     plain = next((each for each in (get_args(kind) or (kind,)) if each is not NoneType), kind)
@@ -178,14 +195,14 @@ def _parameter(option: _Option) -> inspect.Parameter:
         choice: Any = Literal[setting.choices]
         kind = choice | None if NoneType in get_args(kind) else choice
     is_choice = bool(setting.choices) or get_origin(kind) is Literal
-    flag = setting.flag or "--" + option.name.replace("_", "-")
     info = typer.Option(
-        flag,
+        _flag(option),
         help=setting.help,
         min=setting.min,
         max=setting.max,
         metavar=setting.metavar or (None if is_choice else _METAVARS.get(plain)),
         rich_help_panel=option.group,
+        autocompletion=setting.complete,
     )
     return inspect.Parameter(
         option.name,

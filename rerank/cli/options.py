@@ -1,236 +1,171 @@
-"""The options that commands share, each once, and the settings that they fill."""
+"""The options of the command line that no stage's settings hold: each once, in records by heading.
 
-from enum import StrEnum
+The settings of the stages are in `rerank.runs.settings`; `rerank.cli.from_settings` makes options of both.
+"""
+
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, ClassVar
 
 import typer
 
-if TYPE_CHECKING:
-    from rerank.backends.interface import EngineOptions
-    from rerank.runs.candidates import Benchmark
-    from rerank.runs.folder import RunFolder
-    from rerank.runs.settings import GenerateSettings, ScoreSettings, Spending
+from rerank.backends.interface import EngineOptions, Purpose
+from rerank.errors import SettingError
+from rerank.runs.settings import SelectSettings, Spending
+from rerank.setting import Setting
 
 
-class Mode(StrEnum):
-    pointwise = "pointwise"
-    pairwise = "pairwise"
-    encoded_once = "encoded-once"
-    reasoning = "reasoning"
-
-
-class TournamentName(StrEnum):
-    round_robin = "round-robin"
-    knockout = "knockout"
-    swiss = "swiss"
-    top_2 = "top-2"
-    top_4 = "top-4"
-    near_ties = "near-ties"
-
-
-class Aggregation(StrEnum):
-    borda = "borda"
-    wins = "wins"
-    bradley_terry = "bradley-terry"
-
-
-class Form(StrEnum):
-    evalplus = "evalplus"
-    humaneval = "humaneval"
-    bigcode = "bigcode"
-
-
-class Backend(StrEnum):
-    auto = "auto"
-    transformers = "transformers"
-    vllm = "vllm"
-    openai = "openai"
-
-
-# An option that several commands share is defined once.
 def _benchmarks() -> list[str]:
     from rerank.problems.benchmarks import BENCHMARKS
 
     return list(BENCHMARKS)
 
 
-def _autoraters() -> list[str]:
-    from rerank.models.shipped import SCORERS
-    from rerank.selection.selectors import MODEL_FREE
-
-    return [*SCORERS, *MODEL_FREE]
-
-
-Problems = Annotated[
-    str,
-    typer.Option(
-        help="humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.",
-        autocompletion=_benchmarks,
-    ),
-]
 Candidates = Annotated[
     str | None,
-    typer.Option(
-        help="Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`, or the files of "
-        "bigcode- and lm-evaluation-harness; `-` is stdin."
+    Setting(
+        "Recorded samples: JSONL with `completion`, `solution`, `raw` or CodeT's `samples`, or the files of bigcode- "
+        "and lm-evaluation-harness; `-` is stdin.",
+        metavar="FILE",
     ),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first K problems.", metavar="K")]
-Out = Annotated[Path | None, typer.Option(help="Run folder. Without it: runs/ and a name made from the settings.")]
-Fresh = Annotated[
-    bool, typer.Option("--fresh/--resume", help="Start the run folder over, or go on where it stopped (the default).")
-]
-GeneratorName = Annotated[
-    str | None, typer.Option(help="Model to sample from: a hub id, a folder, a .gguf file, or a model at --base-url.")
-]
-NumSamples = Annotated[int, typer.Option("--n", min=1, help="Samples a problem.")]
-Temperature = Annotated[float, typer.Option(min=0.0, help="Sampling temperature; 0 is greedy.")]
-TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Nucleus sampling's share.")]
-MaxTokens = Annotated[int, typer.Option(min=1, help="Longest completion, in tokens.")]
-Seed = Annotated[int, typer.Option(help="Seed of sampling, of tournaments and of random choices.")]
-BackendName = Annotated[Backend, typer.Option(help="What runs the models; auto: vllm on a GPU where installed.")]
-BaseUrl = Annotated[
-    str | None, typer.Option(help="OpenAI-style server for --backend openai, such as http://localhost:8000/v1.")
-]
-Weights = Annotated[Path | None, typer.Option(help="Local weights of the model: a folder or a .gguf file.")]
-AutoraterName = Annotated[
-    str | None,
-    typer.Option(
-        help="A hub model, a folder, a .gguf file, an adapter's folder, or random, first, shortest, log-probability, "
-        "examples, mbr-exec, majority-vote, codet, srank, coder-reviewer, self-certainty, posterior. Shipped: "
-        "rerank-0.5b (the default), rerank-1.5b.",
-        autocompletion=_autoraters,
+Limit = Annotated[int | None, Setting("Only the first K problems.", min=1, metavar="K")]
+Problems = Annotated[
+    str,
+    Setting(
+        "humaneval, humaneval+, mbpp, mbpp+, or a JSONL file with HumanEval's or MBPP's fields.",
+        complete=_benchmarks,
     ),
 ]
-Tests = Annotated[
-    str | None,
-    typer.Option(help="Tests that a model wrote: JSONL with `task_id`, `form` and `texts`, or CodeT's `samples`."),
-]
-TestWriter = Annotated[str | None, typer.Option(help="Model that is to write tests from the problems alone.")]
-BareTests = Annotated[
-    bool, typer.Option("--tests-without-examples", help="Show --test-writer no example of a docstring, as CodeT does.")
-]
-Reviewer = Annotated[
-    str | None,
-    typer.Option(help="Model, at best the generator, by whose likelihoods coder-reviewer and self-certainty select."),
-]
-Confidence = Annotated[
-    float, typer.Option(min=0.5, max=1.0, help="Sureness with which the guard replaces the generator's own choice.")
-]
-Greedy = Annotated[int | None, typer.Option(min=0, help="Index of each problem's sample at temperature 0, if any.")]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        help="Judge only where other evidence leaves the choice open, and no more than this: a number of programs, "
-        "or seconds such as 60s. With --generator also 400samples: drawn in rounds, where more are worth most."
-    ),
-]
-ModeName = Annotated[
-    Mode,
-    typer.Option(
-        help="Judge programs one at a time; two at a time in a tournament, a prompt a pair; in a tournament for "
-        "which each program is read once; or in one where a written evaluation decides each pair."
-    ),
-]
-Votes = Annotated[int, typer.Option(min=1, help="Evaluations of a pair by --mode reasoning, put to a majority vote.")]
-TournamentOption = Annotated[TournamentName, typer.Option("--tournament", help="Which pairs to compare.")]
-AggregateOption = Annotated[Aggregation, typer.Option("--aggregate", help="How comparisons become a ranking.")]
+Workers = Annotated[int | None, Setting("Programs run in parallel. Default: one per core.", min=1)]
 Cluster = Annotated[
-    str | None, typer.Option(help="Do the work on a Ray cluster: ray (this machine's), or ray://HOST:PORT.")
+    str | None,
+    Setting("Do the work on a Ray cluster: ray (this machine's), or ray://HOST:PORT.", metavar="ADDRESS"),
 ]
-Replicas = Annotated[
-    int | None, typer.Option(min=1, help="Copies of the model on the cluster. Default: one a GPU, or one a node.")
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document instead of a table.", rich_help_panel="Output"),
 ]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds of processor time that a program may take.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Programs executed at a time. Default: by the host.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+OutOf = Annotated[Path, typer.Option(help="Run folder; what this stage makes goes into it.", rich_help_panel="Output")]
+Fresh = Annotated[
+    bool, Setting("Start the run folder over, or go on where it stopped (the default).", flag="--fresh/--resume")
+]
 
 
-def _score_settings(
-    autorater: str | None,
-    mode: Mode,
-    votes: int,
-    tournament: TournamentName,
-    aggregate: Aggregation,
-    backend: Backend,
-    seed: int,
-) -> "ScoreSettings":
-    from rerank.models.shipped import DEFAULT_AUTORATER
-    from rerank.runs.settings import ScoreSettings
+@dataclass(frozen=True, slots=True)
+class BenchmarkOptions:
+    """All problems of a benchmark."""
 
-    return ScoreSettings(
-        autorater or DEFAULT_AUTORATER, mode.value, tournament.value, aggregate.value, backend.value, seed, votes
-    )
+    GROUP: ClassVar[str] = "Problems and candidates"
+    problems: Problems = "humaneval"
 
 
-def _evidence(
-    folder: "RunFolder",
-    benchmark: "Benchmark",
-    tests: str | None,
-    test_writer: str | None,
-    without_examples: bool,
-    backend: Backend,
-    base_url: str | None,
-    confidence: float,
-    greedy: int | None,
-    limits: "Spending",
-) -> dict[str, Any]:
-    """What `stages.score` is to know beside the autorater's settings: written tests, and how to choose."""
-    from rerank.runs import evidence
-    from rerank.runs.settings import SelectSettings, WriteSettings
+@dataclass(frozen=True, slots=True)
+class ProblemOptions:
+    """The problems, by name or file."""
 
-    if tests and test_writer:
-        raise typer.BadParameter("--tests and --test-writer exclude each other")
-    if without_examples and not test_writer:
-        raise typer.BadParameter("--tests-without-examples is for --test-writer")
-    answers = None
-    if tests:
-        answers = evidence.import_tests(folder, tests, benchmark)
-    elif test_writer:
-        writing = WriteSettings(test_writer, without_examples=without_examples, backend=backend.value)
-        answers = evidence.write_tests(folder, benchmark, writing, _options("generate", None, base_url))
-    select = SelectSettings(confidence, greedy, limits.max_judgments, limits.max_seconds)
-    return {"answers": answers or {}, "select": select}
+    GROUP: ClassVar[str] = "Problems and candidates"
+    problems: Problems = "humaneval"
+    limit: Limit = None
 
 
-def _limits(budget: str | None, *, spends_samples: bool = False) -> "Spending":
-    from rerank.runs.settings import Spending
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """The problems, and candidates that were recorded."""
 
-    found = Spending.parse(budget)
-    if found.max_samples is not None and not spends_samples:
-        raise typer.BadParameter(f"--budget {budget}: samples are spent by rerank run with --generator")
-    return found
-
-
-def _generate_settings(
-    generator: str | None,
-    n: int,
-    temperature: float,
-    top_p: float,
-    max_tokens: int,
-    seed: int,
-    backend: Backend,
-    max_total: int | None = None,
-) -> "GenerateSettings | None":
-    from rerank.backends.interface import Sampling
-    from rerank.runs.settings import GenerateSettings
-
-    if generator is None:
-        return None
-    return GenerateSettings(generator, n, Sampling(temperature, top_p, max_tokens, seed), backend.value, max_total)
+    GROUP: ClassVar[str] = "Problems and candidates"
+    problems: Problems = "humaneval"
+    candidates: Candidates = None
+    limit: Limit = None
 
 
-def _options(
-    purpose: Any, weights: Path | None, base_url: str | None, cluster: str | None = None, replicas: int | None = None
-) -> "EngineOptions":
-    from rerank.backends.interface import EngineOptions
+@dataclass(frozen=True, slots=True)
+class FolderSourceOptions:
+    """As SourceOptions, for a stage that takes what it is not given from the run folder."""
 
-    return EngineOptions(purpose=purpose, weights=weights, base_url=base_url, cluster=cluster, replicas=replicas)
+    GROUP: ClassVar[str] = "Problems and candidates"
+    problems: Annotated[
+        str | None, Setting("As in `rerank run`; default: those of the run folder.", complete=_benchmarks)
+    ] = None
+    candidates: Candidates = None
+    limit: Limit = None
 
 
-def _executor(cluster: str | None) -> str:
-    """Where programs run: a name in `sandbox.pool.EXECUTORS`; the cluster is joined if there is to be one."""
+@dataclass(frozen=True, slots=True)
+class EvidenceOptions:
+    """Where evidence beside the autorater's scores comes from, and how much judging it may spare."""
+
+    GROUP: ClassVar[str] = "Evidence"
+    tests: Annotated[
+        str | None,
+        Setting(
+            "Tests that a model wrote: JSONL with `task_id`, `form` and `texts`, or CodeT's `samples`.", metavar="FILE"
+        ),
+    ] = None
+    reviewer: Annotated[
+        str | None,
+        Setting(
+            "Model that reads the candidates for coder-reviewer and self-certainty; best is the generator itself.",
+            metavar="MODEL",
+        ),
+    ] = None
+    budget: Annotated[
+        str | None,
+        Setting(
+            "Stop early. 200: judge at most 200 programs in all. 60s: judge for at most 60 s. 400samples (with "
+            "--generator): draw at most 400, most where the choice is least sure."
+        ),
+    ] = None
+
+    def spending(self, *, of_samples: bool = False) -> Spending:
+        """What --budget allows. Raises SettingError where it limits samples and none are drawn."""
+        limits = Spending.parse(self.budget)
+        if limits.max_samples is not None and not of_samples:
+            raise SettingError(f"--budget {self.budget}: samples are spent by rerank run with --generator")
+        return limits
+
+
+@dataclass(frozen=True, slots=True)
+class MachineOptions:
+    """Where the work is done; decides no result."""
+
+    GROUP: ClassVar[str] = "Execution"
+    workers: Workers = None
+    cluster: Cluster = None
+    replicas: Annotated[
+        int | None,
+        Setting("Copies of the model on the cluster. Default: one per GPU, or one per node without GPUs.", min=1),
+    ] = None
+
+    def engine(self, options: EngineOptions, purpose: Purpose) -> EngineOptions:
+        return replace(options, purpose=purpose, cluster=self.cluster, replicas=self.replicas)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """MachineOptions of a stage without a model."""
+
+    GROUP: ClassVar[str] = "Execution"
+    workers: Workers = None
+    cluster: Cluster = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """The run folder."""
+
+    GROUP: ClassVar[str] = "Output"
+    out: Annotated[Path | None, Setting("Run folder. Default: runs/ and a name made from the settings.")] = None
+    fresh: Fresh = False
+
+
+def limited(select: SelectSettings, limits: Spending) -> SelectSettings:
+    """How to choose, within what may be spent."""
+    return replace(select, max_judgments=limits.max_judgments, max_seconds=limits.max_seconds)
+
+
+def executor_on(cluster: str | None) -> str:
+    """Where programs run: a name in `sandbox.pool.EXECUTORS`; the cluster is joined if one is named."""
     if cluster is None:
         return "local"
     from rerank.backends.engines import require_ray

@@ -7,49 +7,26 @@ from typing import Annotated
 
 import typer
 
-from rerank.cli.app import _guarded, app
-from rerank.cli.options import (
-    AggregateOption,
-    Aggregation,
-    AutoraterName,
-    Backend,
-    BackendName,
-    BaseUrl,
-    Mode,
-    ModeName,
-    Seed,
-    TournamentName,
-    TournamentOption,
-    Votes,
-    Weights,
-    _options,
-    _score_settings,
-)
+from rerank.backends.interface import EngineOptions
+from rerank.cli.app import command
+from rerank.runs.settings import ScoreSettings
 
 
-@app.command(epilog="Example: rerank pick --prompt problem.py a.py b.py c.py")
-@_guarded
+@command(example="rerank pick --prompt problem.py a.py b.py c.py")
 def pick(
+    scoring: ScoreSettings,
+    engine: EngineOptions,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Candidates, one a file. Without any: JSONL on stdin, one candidate a line."),
+        typer.Argument(help="Candidates, one per file. Without any: JSONL on stdin, one candidate per line."),
     ] = None,
     prompt: Annotated[
         Path | None,
         typer.Option(help="The problem: code up to its docstring, or words. JSONL may carry it as `prompt`."),
     ] = None,
     entry_point: Annotated[
-        str | None, typer.Option(help="The wanted function. Default: the prompt's last one.")
+        str | None, typer.Option(help="The function to write. Default: the prompt's last one.")
     ] = None,
-    autorater: AutoraterName = None,
-    mode: ModeName = Mode.pointwise,
-    votes: Votes = 1,
-    tournament: TournamentOption = TournamentName.round_robin,
-    aggregate: AggregateOption = Aggregation.borda,
-    seed: Seed = 0,
-    backend: BackendName = Backend.auto,
-    base_url: BaseUrl = None,
-    weights: Weights = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the choice and all scores as one JSON document.")
     ] = False,
@@ -58,8 +35,7 @@ def pick(
     from rerank.runs import ranker as picking
 
     problem, texts = picking.read_input(prompt, entry_point, files or [], sys.stdin.buffer)
-    scoring = _score_settings(autorater, mode, votes, tournament, aggregate, backend, seed)
-    with picking.Ranker(scoring, _options("judge", weights, base_url)) as ranker:
+    with picking.Ranker(scoring, engine) as ranker:
         candidates, ranking = ranker.rank(problem, texts)
     best = candidates[ranking.best]
     if not as_json:

@@ -4,41 +4,20 @@ from typing import Annotated
 
 import typer
 
-from rerank.cli.app import _guarded, app
-from rerank.cli.options import (
-    AggregateOption,
-    Aggregation,
-    AutoraterName,
-    Backend,
-    BackendName,
-    BaseUrl,
-    Mode,
-    ModeName,
-    Seed,
-    TournamentName,
-    TournamentOption,
-    Weights,
-    _options,
-    _score_settings,
-)
+from rerank.backends.interface import EngineOptions
+from rerank.cli.app import command
+from rerank.runs.settings import ScoreSettings
 
 
-@app.command(epilog="Example: rerank serve --upstream http://localhost:8001/v1 --n 8")
-@_guarded
+@command(example="rerank serve --upstream http://localhost:8001/v1 --n 8")
 def serve(
+    scoring: ScoreSettings,
+    engine: EngineOptions,
     upstream: Annotated[
         str | None,
         typer.Option(help="Where samples come from: a URL that ends in /v1, or a model. Without it: only ranking."),
     ] = None,
-    n: Annotated[int, typer.Option("--n", min=1, help="Samples a request, where it does not say.")] = 8,
-    autorater: AutoraterName = None,
-    mode: ModeName = Mode.pointwise,
-    tournament: TournamentOption = TournamentName.round_robin,
-    aggregate: AggregateOption = Aggregation.borda,
-    seed: Seed = 0,
-    backend: BackendName = Backend.auto,
-    base_url: BaseUrl = None,
-    weights: Weights = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Samples for each request that does not say how many.")] = 8,
     execute: Annotated[
         bool, typer.Option("--execute", help="Run the prompt's own examples in the sandbox; they come before scores.")
     ] = False,
@@ -61,14 +40,22 @@ def serve(
     from rerank.server.service import ServeSettings
     from rerank.server.service import serve as run_server
 
+    limits = Limits(
+        num_samples=n,
+        max_n=max_n,
+        max_queue=max_queue,
+        max_body_bytes=max_body,
+        timeout_s=timeout,
+        api_key=api_key,
+    )
     run_server(
         ServeSettings(
-            _score_settings(autorater, mode, 1, tournament, aggregate, backend, seed),
-            _options("judge", weights, base_url),
-            upstream,
-            execute,
-            Limits(n, max_n, max_queue, max_body, timeout, api_key),
-            host,
-            port,
+            scoring=scoring,
+            options=engine,
+            upstream=upstream,
+            execute=execute,
+            limits=limits,
+            host=host,
+            port=port,
         )
     )

@@ -15,10 +15,9 @@ from typing import Any
 from tqdm import tqdm
 
 from rerank.autoraters import backend_for
-from rerank.autoraters.reasoning import SAMPLING, sampling_for
 from rerank.backends.engines import open_engine
-from rerank.backends.interface import EngineOptions, Sampling, Usage
-from rerank.errors import InputError, SettingError
+from rerank.backends.interface import EngineOptions, Usage
+from rerank.errors import InputError
 from rerank.judge_bench import bias, report
 from rerank.judge_bench.asking import Ask
 from rerank.judge_bench.cases import Case, read_cases, sample
@@ -34,36 +33,10 @@ from rerank.judge_bench.raters import (
     RuleRater,
     sees_order,
 )
+from rerank.judge_bench.settings import JudgeSettings
 from rerank.models import scorer_card
 from rerank.runs.folder import RunFolder, Setting
 from rerank.store import Journal, Row, content_hash
-
-MODES = ("pointwise", "pairwise", "encoded-once", "reasoning")
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeSettings:
-    """What decides the answers of an autorater on the bench."""
-
-    autorater: str  # a model, or one of raters.RULES
-    mode: str = "pointwise"  # one of MODES
-    num_votes: int = 1  # of a reasoning autorater, a question
-    max_tokens: int = SAMPLING.max_tokens  # of a reasoning autorater's judgment
-    per_set: int | None = None  # cases of each set; None: all
-    with_bias: bool = False
-    own_model: str | None = None  # the name under which the judge's own responses stand in the data
-    backend: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise SettingError(f"--mode {self.mode}: one of {', '.join(MODES)}")
-        if self.num_votes > 1 and self.mode != "reasoning":
-            raise SettingError(f"--votes {self.num_votes}: only --mode reasoning samples; logits always say the same")
-
-    @property
-    def sampling(self) -> Sampling:
-        return sampling_for(self.num_votes, max_tokens=self.max_tokens, seed=self.seed)
 
 
 def default_folder(names: Sequence[str], settings: JudgeSettings) -> Path:
@@ -97,8 +70,10 @@ def measure(
     recorded = {key: value for key, value in asdict(settings).items() if value is not None}
     free: dict[str, Setting] = {key: recorded.pop(key) for key in ("own_model", "with_bias") if key in recorded}
     names = sorted({case.set for case in chosen})
-    folder.settle("judge", {**recorded, "cases": content_hash(sorted(case.key for case in chosen))}, free=free)
-    folder.settle("sets", {}, free={"names": names, "num_cases": len(chosen)})
+    folder.record_settings(
+        "judge", fixed={**recorded, "cases": content_hash(sorted(case.key for case in chosen))}, changeable=free
+    )
+    folder.record_settings("sets", changeable={"names": names, "num_cases": len(chosen)})
     with Journal(folder.path / "answers.jsonl", key=lambda row: (row["case"], row["variant"])) as journal:
         judged = list(answer_all(chosen, settings, journal, lambda: _open(folder, settings, options)))
     made = make_report(judged, with_bias=settings.with_bias, own_model=settings.own_model, seed=settings.seed)
@@ -144,7 +119,7 @@ def _open(folder: RunFolder, settings: JudgeSettings, options: EngineOptions | N
         settings.autorater, options.weights if options else None
     )  # trained on other words: say so first
     engine = open_engine(backend_for(settings.mode, settings.backend), settings.autorater, options)
-    folder.settle("engine", {}, free=dict(engine.settings))
+    folder.record_settings("engine", changeable=dict(engine.settings))
     rater: Rater
     if settings.mode == "reasoning":
         rater = ReasoningRater(engine, num_votes=settings.num_votes, sampling=settings.sampling)

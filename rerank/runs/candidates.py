@@ -33,7 +33,7 @@ def open_problems(folder: RunFolder, name: str, *, limit: int | None = None) -> 
     """Load the problems and settle them; `limit` may grow from one call to the next."""
     problems = problem_files.load_problems(name)
     decided = {"name": name, "sha256": problems_hash(problems)}
-    folder.settle("problems", decided, free={"limit": limit or len(problems)})
+    folder.record_settings("problems", fixed=decided, changeable={"limit": limit or len(problems)})
     return Benchmark(problems, problems[:limit])
 
 
@@ -52,21 +52,21 @@ def generate(
     spent = folder.document().get("candidates", {}).get("max_total")
     if spent is not None:
         raise ResumeError(f"{folder.path}: drawn with --budget {spent}samples; give it again, or take another --out")
-    folder.settle(
+    folder.record_settings(
         "candidates",
-        {
+        fixed={
             "generator": settings.generator,
             "num_samples": settings.num_samples,
             **asdict(settings.sampling),
         },
-        free={"backend": settings.backend},
+        changeable={"backend": settings.backend},
     )
     with folder.journal("candidates") as journal:
         wanted = [(problem.task_id, index) for problem in problems for index in range(settings.num_samples)]
         todo = {task_id for task_id, index in wanted if (task_id, index) not in journal}
         if todo:
             with closing(open_engine(settings.backend, settings.generator, options)) as engine:
-                folder.settle("sampler", {}, free=dict(engine.settings))
+                folder.record_settings("sampler", changeable=dict(engine.settings))
                 batches = generators.generate(
                     [problem.public for problem in problems if problem.task_id in todo],
                     engine,
@@ -82,7 +82,7 @@ def generate(
 
 def import_candidates(folder: RunFolder, path: str | Path, benchmark: Benchmark) -> list[Candidate]:
     """Read recorded samples of any shape into the folder, those of the chosen problems."""
-    folder.settle("candidates", {"file": Path(path).name, "sha256": _file_hash(path)})
+    folder.record_settings("candidates", fixed={"file": Path(path).name, "sha256": _file_hash(path)})
     wanted = {problem.task_id for problem in benchmark.chosen}
     with folder.journal("candidates") as journal:
         if wanted - {row["task_id"] for row in journal.rows.values()}:

@@ -26,7 +26,7 @@ from rerank.selection import budget
 
 def import_tests(folder: RunFolder, path: str | Path, benchmark: Benchmark) -> dict[str, Answers]:
     """Read what a model wrote when asked for tests, of the chosen problems."""
-    folder.settle("tests", {"file": Path(path).name, "sha256": _file_hash(path)})
+    folder.record_settings("tests", fixed={"file": Path(path).name, "sha256": _file_hash(path)})
     chosen = {problem.task_id for problem in benchmark.chosen}
     answers = test_writers.read_answers(path, benchmark.problems)
     return {task_id: each for task_id, each in answers.items() if task_id in chosen}
@@ -38,7 +38,7 @@ def write_tests(
     """Have a model write tests to the problems that have none yet."""
     decided = {"writer": settings.writer, "num_samples": settings.num_samples, **asdict(settings.sampling)}
     decided |= {"without_examples": True} if settings.without_examples else {}
-    folder.settle("tests", decided, free={"backend": settings.backend})
+    folder.record_settings("tests", fixed=decided, changeable={"backend": settings.backend})
     with folder.journal("tests") as journal:
         asked = {row["task_id"] for row in journal.rows.values()}
         todo = [problem.public for problem in benchmark.chosen if problem.task_id not in asked]
@@ -71,13 +71,13 @@ def review(
     options: EngineOptions,
 ) -> None:
     """Have a model read what the folder lacks of likelihoods: of each program, and of its problem."""
-    folder.settle("likelihoods", {"reviewer": reviewer})
+    folder.record_settings("likelihoods", fixed={"reviewer": reviewer})
     engines: list[Engine] = []
 
     def load() -> LikelihoodSource:
         engine = open_engine("transformers", reviewer, options)  # the only backend that shows whole distributions
         engines.append(engine)
-        folder.settle("reviewer", {}, free=dict(engine.settings))
+        folder.record_settings("reviewer", changeable=dict(engine.settings))
         return reviewing.require(engine, reviewer)
 
     try:

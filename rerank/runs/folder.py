@@ -1,8 +1,8 @@
-"""The run folder: what was asked for (`run.toml`) and what every stage has done so far (one journal a stage).
+"""The run folder: what was asked for (`run.toml`) and what every stage has done so far (one journal per stage).
 
     run.toml            settings of each stage, versions, host, hashes of the inputs
-    candidates.jsonl    one candidate a line
-    rounds.jsonl        under a budget of samples: how many each round draws of which problem
+    candidates.jsonl    one candidate per line
+    rounds.jsonl        under a budget of samples: how many each round draws of each problem
     outcomes.jsonl      what the sandbox said of each program under the hidden tests
     examples.jsonl      what it said under the prompt's own examples
     tests.jsonl         what a model wrote when asked for tests
@@ -52,7 +52,7 @@ class RunFolder:
     """A folder that holds one run.
 
         folder = RunFolder("runs/first")
-        folder.settle("score", {"autorater": "examples", "seed": 0})   # ResumeError if the folder says otherwise
+        folder.record_settings("score", fixed={"autorater": "examples", "seed": 0})   # ResumeError where it has others
         with folder.journal("scores") as journal: ...
 
     Raises SettingError where the folder is somebody else's: not empty, and without a run.toml.
@@ -70,15 +70,23 @@ class RunFolder:
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def settle(self, stage: str, settings: Mapping[str, Setting], *, free: Mapping[str, Setting] | None = None) -> None:
-        """Write down a stage's settings, or hold them against those written down before.
+    def record_settings(
+        self,
+        stage: str,
+        *,
+        fixed: Mapping[str, Setting] | None = None,
+        changeable: Mapping[str, Setting] | None = None,
+    ) -> None:
+        """Write a stage's settings into run.toml, or check them against those written there before.
 
-        `free` settings are recorded too, but may change between calls.
+        `fixed` settings decide the result: raises ResumeError where the folder has other values. `changeable` ones are
+        recorded too, but may differ from one call to the next.
         """
+        fixed = fixed or {}
         document = self.document()
         recorded = document.get(stage)
         if recorded is not None:
-            for name, value in settings.items():
+            for name, value in fixed.items():
                 if recorded.get(name) != value:
                     raise ResumeError(
                         f"{self._toml}: {stage} has {name} = {recorded.get(name)!r}, this call {value!r}; "
@@ -86,7 +94,7 @@ class RunFolder:
                     )
         document.setdefault("versions", _versions())
         document.setdefault("host", {"platform": platform.platform(), "processor": processor_name()})
-        document[stage] = {**settings, **(free or {})}
+        document[stage] = {**fixed, **(changeable or {})}
         # Several processes may begin one run at once.
         temporary = self._toml.with_suffix(f".{platform.node()}-{os.getpid()}.part")
         temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
@@ -103,7 +111,7 @@ class RunFolder:
         return Journal(self.path / f"{stage}.jsonl", key=KEYS[stage])
 
     def document(self) -> dict[str, dict[str, Setting]]:
-        """The whole of run.toml; empty where nothing has been settled yet."""
+        """The whole of run.toml; empty where nothing has been recorded yet."""
         if not self._toml.exists():
             return {}
         try:

@@ -220,7 +220,18 @@ def open_autorater(
     return engine, AUTORATERS[settings.mode](engine, card, **more)
 
 
-pass
+def in_form(settings: ScoreSettings, card: ScorerCard, *, recorded_mode: str | None = None) -> ScoreSettings:
+    """The settings with the form of pairwise judging decided: `--pairs`, or what the scorer was trained for.
+
+    A run that was begun with mode pairwise (`recorded_mode`) goes on joint, as it began.
+    """
+    if settings.mode != "pairwise":
+        return settings
+    trained = "encoded-once" if "encoded-once" in card.temperature and "pairwise" not in card.temperature else "joint"
+    form = settings.pairs or ("joint" if recorded_mode == "pairwise" else trained)
+    return (
+        replace(settings, mode="encoded-once", pairs=None) if form == "encoded-once" else replace(settings, pairs=form)
+    )
 
 
 def _judge(
@@ -239,7 +250,7 @@ def _judge(
     def load() -> Any:
         engine, autorater = open_autorater(settings, card, options)
         engines.append(engine)
-        folder.settle("judge", {}, free=dict(engine.settings))
+        folder.record_settings("judge", changeable=dict(engine.settings))
         return autorater
 
     try:

@@ -39,7 +39,7 @@ def execute(
 
     `timeout_s` is the CPU time of one program. Raises as `execution.execute` does.
     """
-    folder.settle("execute", {"timeout_s": timeout_s})
+    folder.record_settings("execute", fixed={"timeout_s": timeout_s})
     with folder.journal("outcomes") as journal:
         outcomes = execution.execute(
             problems,

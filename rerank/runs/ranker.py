@@ -54,6 +54,7 @@ class Ranker:
             if self.settings.needs_model
             else scorer_card.UNTRAINED
         )
+        self.settings = judging.in_form(self.settings, self._card)
 
     def rank(self, problem: PublicProblem, solutions: Sequence[str]) -> tuple[list[Candidate], Ranking]:
         """Candidates in the order of `solutions` (texts of any shape that `programs.extract` reads) and their ranking.

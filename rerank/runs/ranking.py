@@ -28,7 +28,7 @@ from rerank.runs import judging
 from rerank.runs.evidence import evidence_of, run_evidence
 from rerank.runs.folder import RunFolder
 from rerank.runs.journals import load_comparisons, load_likelihoods
-from rerank.runs.judging import _judge
+from rerank.runs.judging import _judge, in_form
 from rerank.runs.outcomes import Passed
 from rerank.runs.settings import ScoreSettings, SelectSettings
 from rerank.selection import budget, posterior, selectors
@@ -65,13 +65,16 @@ def score(
     if "likelihoods" in needs and not load_likelihoods(folder):
         raise SettingError(f"--autorater {settings.autorater}: needs a model's likelihoods; give --reviewer")
     card = read_card(settings.autorater, options.weights if options else None) if settings.needs_model else None
+    if card:
+        recorded_mode = folder.document().get("score", {}).get("mode")
+        settings = in_form(settings, card, recorded_mode=str(recorded_mode) if recorded_mode else None)
     if card and settings.mode != "reasoning" and not card.knows(settings.mode):
         _log.warning("%s was not trained to judge %s: expect no better than chance", settings.autorater, settings.mode)
-    folder.settle("score", {**settings.recorded(), **(card.settings(settings.mode) if card else {})})
+    folder.record_settings("score", fixed={**settings.recorded(), **(card.settings(settings.mode) if card else {})})
     select = select or SelectSettings()
     if select.stops_early and (settings.mode != "pointwise" or not settings.needs_model):
         raise SettingError("--budget is for an autorater that judges pointwise: take --mode pointwise and a model")
-    folder.settle("select", {}, free=select.recorded())
+    folder.record_settings("select", changeable=select.recorded())
     groups = by_problem(candidates)
     shares, tried = run_evidence(folder, problems, candidates, answers or {}, settings.seed, num_workers, executor)
     wanted = None

@@ -54,21 +54,21 @@ def generate(
             f"--budget {settings.max_total}samples: the first round draws {size} of each of {len(problems)} problems; "
             f"at least {size * len(problems)}, or a smaller --n"
         )
-    folder.settle(
+    folder.record_settings(
         "candidates",
-        {
+        fixed={
             "generator": settings.generator,
             "num_samples": settings.num_samples,
             "max_total": settings.max_total,
             **asdict(settings.sampling),
         },
-        free={"backend": settings.backend},
+        changeable={"backend": settings.backend},
     )
     by_id = {problem.task_id: problem for problem in problems}
 
     def open_sampler() -> Engine:
         engine = open_engine(settings.backend, settings.generator, options)
-        folder.settle("sampler", {}, free=dict(engine.settings))
+        folder.record_settings("sampler", changeable=dict(engine.settings))
         return engine
 
     def next_counts(candidates: Sequence[Candidate], drawn: Counter[str]) -> dict[str, int]:
@@ -94,7 +94,7 @@ def generate(
                 break
             _draw([by_id[task_id] for task_id in counts], counts, drawn, journal, settings, engine)
             drawn.update(counts)
-        folder.settle("rounds", {}, free={"num_rounds": number, "num_samples": drawn.total()})
+        folder.record_settings("rounds", changeable={"num_rounds": number, "num_samples": drawn.total()})
         return _candidates(journal, by_id)
 
 

@@ -53,7 +53,7 @@ def record_settings(
     fixed |= {key: list(map(str, value)) for key, value in options.items() if isinstance(value, list) and value}
     may_change = {key: fixed.pop(key) for key in changeable if key in fixed}
     hashes: dict[str, Setting] = {"sha256": [file_hash(path) for path in data_files(files)]}
-    RunFolder(out).settle(stage, {**fixed, **hashes}, free=may_change)
+    RunFolder(out).record_settings(stage, fixed={**fixed, **hashes}, changeable=may_change)
 
 
 def trained(

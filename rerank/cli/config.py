@@ -87,10 +87,10 @@ def _entries(document: Mapping[str, Any], path: Path, options: Mapping[str, Any]
                 if inner not in _STAGES[key]:
                     known = ", ".join(each for each, option in _STAGES[key].items() if option)
                     fail(f"--config {path}: unknown key {inner} in [{key}]; one of {known}")
-                name = _STAGES[key][inner] or ""
+                name = _STAGES[key][inner]
                 if name == "budget":
                     budget.append(_BUDGETS[inner].format(setting))
-                elif name in options and setting != Path(CANDIDATES).name:  # those are the default
+                elif name is not None and name in options and setting != Path(CANDIDATES).name:  # those are the default
                     yield f"[{key}] {inner}", name, setting
         elif (name := spellings.get(key.replace("-", "_"))) is not None:
             yield key, name, value

@@ -272,7 +272,8 @@ def _open_folder(
 
     out = output.out
     if out is None:
-        settings = (problems, file, asdict(sampling) if sampling else None, scoring.recorded())
+        settings = [problems, file, asdict(sampling) if sampling else None, scoring.recorded()]
+        settings += [scoring.pairs] if scoring.pairs else []
         out = Path("runs") / f"{Path(problems).name.partition('.')[0]}-{scoring.selector}-{content_hash(*settings)[:6]}"
     return RunFolder(out, fresh=output.fresh)
 

@@ -209,10 +209,13 @@ class ScoreSettings:
         return self.mode if self.needs_model else self.autorater
 
     def recorded(self) -> dict[str, str | int]:
-        """The settings that have a say: no tournament in a pointwise run, no mode without a model."""
+        """The settings that have a say: no tournament in a pointwise run, no mode without a model.
+
+        The form of pairs is in the mode once it is decided: pairwise is joint.
+        """
         if not self.needs_model:
             return {"autorater": self.autorater, "seed": self.seed}
-        unused = {"tournament", "aggregate"} if self.mode == "pointwise" else set()
+        unused = {"pairs"}
+        unused |= {"tournament", "aggregate"} if self.mode == "pointwise" else set()
         unused |= {"num_votes"} if self.mode != "reasoning" else set()
-        unused |= {"pairs"} if self.pairs is None else set()
         return {name: value for name, value in asdict(self).items() if name not in unused}

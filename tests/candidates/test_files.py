@@ -252,5 +252,5 @@ def test_large_files_are_spread_over_processes_and_stay_the_same(tmp_path: Path,
     assert spread == read(path)
     assert [candidate.index for candidate in spread] == list(range(250))
     broken = write(tmp_path / "broken.jsonl", *rows, {"task_id": "T/0"})
-    with pytest.raises(InputError, match=r"broken\.jsonl:251: "):
+    with pytest.raises(InputError, match=r"broken\.jsonl, line 251: "):
         read_candidates(broken, PROBLEMS, allow_missing=True, processes=2)

@@ -20,22 +20,28 @@ the file where `index` is not given. `problems` is to be the whole benchmark, al
 
 import difflib
 import re
+import signal
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from tqdm import tqdm
+
 from rerank import store
 from rerank.candidates import extraction, programs
 from rerank.candidates.harnesses import read_sample_rows
 from rerank.errors import InputError
 from rerank.problems.fields import task_name
-from rerank.records import Candidate, Problem
+from rerank.records import Candidate, Problem, PublicProblem
 from rerank.store import Row
 
 Shape = Literal["program", "solution", "completion", "raw"]
 SHAPES: tuple[Shape, ...] = ("program", "solution", "completion", "raw")
+_MIN_SPREAD_SAMPLES = 4000  # below it the processes take longer to start than they save
+_SAMPLES_PER_MESSAGE = 100
 LARGE_SHARE = 0.1  # of the candidates, above which a summary warns
 
 
@@ -59,7 +65,6 @@ class Summary:
     num_changed: int  # by extraction, in something that runs; adding the prompt to what continues it is no change
     num_unparsed: int  # not Python, the empty ones not counted
     num_empty: int  # nothing was found in the text
-    num_merged: dict[str, int]  # task_id to how many candidates share their tree with an earlier one of that problem
     cuts: dict[str, int]  # what extraction did to how many, most frequent first
     missing: tuple[str, ...]  # task_ids of problems without a candidate
 
@@ -84,34 +89,28 @@ class Summary:
 
 
 def read_candidates(
-    path: str | Path, problems: Sequence[Problem], *, stream: IO[bytes] | None = None, allow_missing: bool = False
+    path: str | Path,
+    problems: Sequence[Problem],
+    *,
+    stream: IO[bytes] | None = None,
+    allow_missing: bool = False,
+    processes: int = 1,
 ) -> list[Candidate]:
     """Read every sample of a file, in its order; `stream` is read instead when given, and `path` names it in errors.
+
+    Extraction takes about 1 ms per sample; with `processes` above 1 a large file is spread over as many. Each of them
+    imports the main module again, so a script that asks for them needs `if __name__ == "__main__"`.
 
     Raises InputError, with the line, for a row that has none of the shapes, an unknown task_id or a repeated index;
     and, unless `allow_missing`, for a problem that no sample belongs to.
     """
     by_id = {problem.task_id: problem for problem in problems}
-    candidates = []
-    for sample in read_samples(path, problems, stream=stream):
-        row, problem = sample.row, by_id[sample.task_id]
-        if sample.shape == "program":
-            found = extraction.Extraction(sample.text, tuple(row.get("cuts", ())))
-        else:
-            found = extraction.extract(problem.public, sample.text)
-        candidates.append(
-            Candidate(
-                task_id=sample.task_id,
-                index=sample.index,
-                raw=row.get("raw", sample.text) if sample.shape == "program" else sample.text,
-                program=found.program,
-                key=programs.program_key(found.program) if found.program else None,
-                cuts=found.cuts,
-                mean_log_probability=row.get("mean_log_probability"),
-                num_tokens=row.get("num_tokens"),
-                generator=row.get("generator", Path(path).name),
-            )
-        )
+    samples = list(read_samples(path, problems, stream=stream))
+    tasks = ((by_id[sample.task_id].public, sample, Path(path).name) for sample in samples)
+    if processes > 1 and len(samples) >= _MIN_SPREAD_SAMPLES:
+        candidates = list(_spread(tasks, processes, num_samples=len(samples)))
+    else:
+        candidates = [_candidate(task) for task in tasks]
     attempted = {candidate.task_id for candidate in candidates}
     missing = [task_id for task_id in by_id if task_id not in attempted]
     if missing and not allow_missing:
@@ -153,13 +152,11 @@ def summarize(candidates: Sequence[Candidate], problems: Iterable[Problem]) -> S
     """Count what reading did, for a person to see whether extraction rather than the model moved a figure."""
     cuts = Counter(cut for candidate in candidates for cut in candidate.cuts)
     groups = by_problem(candidates)
-    parsed = {task_id: [c.key for c in group if c.key is not None] for task_id, group in groups.items()}
     return Summary(
         num_candidates=len(candidates),
         num_changed=sum(not {extraction.COMMENTS, extraction.STOP_WORD}.issuperset(c.cuts) for c in candidates),
         num_unparsed=sum(candidate.key is None and candidate.program != "" for candidate in candidates),
         num_empty=sum(candidate.program == "" for candidate in candidates),
-        num_merged={task_id: len(keys) - len(set(keys)) for task_id, keys in parsed.items()},
         cuts=dict(cuts.most_common()),
         missing=tuple(problem.task_id for problem in problems if problem.task_id not in groups),
     )
@@ -173,16 +170,45 @@ def by_problem(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     return dict(groups)
 
 
-def merge(candidates: Iterable[Candidate]) -> dict[str, tuple[int, ...]]:
-    """Group one problem's candidates by key: key to the indices of all that share it, in the order of first sight.
+# Extraction
 
-    Those that do not parse have no key and are in no group: nothing is to be scored in them.
-    """
-    groups: dict[str, tuple[int, ...]] = {}
-    for candidate in candidates:
-        if candidate.key is not None:
-            groups[candidate.key] = (*groups.get(candidate.key, ()), candidate.index)
-    return groups
+_Task = tuple[PublicProblem, Sample, str]  # the problem, its sample, and the generator where the sample names none
+
+
+def _candidate(task: _Task) -> Candidate:
+    problem, sample, generator = task
+    row, is_program = sample.row, sample.shape == "program"
+    if is_program:
+        extracted = extraction.Extraction(sample.text, tuple(row.get("cuts", ())))
+    else:
+        extracted = extraction.extract(problem, sample.text)
+    return Candidate(
+        task_id=sample.task_id,
+        index=sample.index,
+        raw=row.get("raw", sample.text) if is_program else sample.text,
+        program=extracted.program,
+        key=programs.program_key(extracted.program) if extracted.program else None,
+        cuts=extracted.cuts,
+        mean_log_probability=row.get("mean_log_probability"),
+        num_tokens=row.get("num_tokens"),
+        generator=row.get("generator", generator),
+    )
+
+
+def _spread(tasks: Iterable[_Task], processes: int, *, num_samples: int) -> Iterator[Candidate]:
+    """Candidates in the order of the tasks, from processes that end with this generator."""
+    from multiprocess import get_context  # loaded for large files only
+
+    # Spawned, not forked: a fork of a process with threads can inherit a lock that nobody will ever give back.
+    with get_context("spawn").Pool(processes, initializer=_leave_interrupts_to_the_parent) as pool:
+        candidates = pool.imap(_candidate, tasks, chunksize=_SAMPLES_PER_MESSAGE)
+        yield from tqdm(
+            candidates, desc="extracting", total=num_samples, unit="candidate", file=sys.stderr, disable=None
+        )
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 # Rows

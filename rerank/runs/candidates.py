@@ -13,6 +13,7 @@ from rerank.backends.interface import EngineOptions
 from rerank.candidates import files as candidate_files
 from rerank.candidates.files import from_row, to_row
 from rerank.errors import InputError, ResumeError
+from rerank.host import num_usable_cores
 from rerank.problems import benchmarks as problem_files
 from rerank.records import Candidate, Problem
 from rerank.runs import judging
@@ -86,7 +87,9 @@ def import_candidates(folder: RunFolder, path: str | Path, benchmark: Benchmark)
     wanted = {problem.task_id for problem in benchmark.chosen}
     with folder.journal("candidates") as journal:
         if wanted - {row["task_id"] for row in journal.rows.values()}:
-            read = candidate_files.read_candidates(path, benchmark.problems, allow_missing=True)
+            read = candidate_files.read_candidates(
+                path, benchmark.problems, allow_missing=True, processes=num_usable_cores()
+            )
             journal.append(to_row(candidate) for candidate in read if candidate.task_id in wanted)
         candidates = [from_row(row) for row in journal.rows.values() if row["task_id"] in wanted]
     missing = sorted(wanted - {candidate.task_id for candidate in candidates})

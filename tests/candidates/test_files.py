@@ -4,6 +4,7 @@
 import gzip
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from rerank import store
 from rerank.candidates.files import (
     by_problem,
     from_row,
-    merge,
     read_candidates,
     read_samples,
     summarize,
@@ -160,7 +160,6 @@ def test_summary_counts_and_warns():
     ]
     summary = summarize([*plain, *changed], [ADD])
     assert (summary.num_candidates, summary.num_changed, summary.num_unparsed) == (20, 3, 1)
-    assert summary.num_merged == {"T/0": 2}
     assert summary.cuts == {"fence": 3}
     warnings = summary.warnings()
     assert warnings[0] == "3 of 20 candidates (15%) were changed by extraction"
@@ -171,7 +170,7 @@ def test_cutting_comments_is_no_change():
     assert summarize([candidate(0, "x = 1", "comments at the end")], [ADD]).num_changed == 0
 
 
-def test_merge_joins_equal_trees():
+def test_equal_trees_share_a_key():
     group = [
         candidate(0, "def f(x):\n    return x\n"),
         candidate(1, "def f(x): # the same\n    return (x)\n"),
@@ -179,8 +178,10 @@ def test_merge_joins_equal_trees():
         candidate(3, "def f("),
         candidate(4, "def f(x):\n    'Doc.'\n    return x\n"),
     ]
-    assert list(merge(group).values()) == [(0, 1, 4), (2,)]
-    assert merge([]) == {}
+    first, same, renamed, broken, documented = [each.key for each in group]
+    assert first == same == documented
+    assert renamed not in (first, None)
+    assert broken is None
 
 
 def test_by_problem_keeps_order():
@@ -240,3 +241,16 @@ def test_sample_files_round_trip(tmp_path: Path):
         exec(ADD.prompt + sample.text, one)
         exec(program, other)
         assert one["add"](1, 2) == other["add"](1, 2)
+
+
+def test_large_files_are_spread_over_processes_and_stay_the_same(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("rerank.candidates.files._MIN_SPREAD_SAMPLES", 150)
+    rows = [{"task_id": "T/0", "completion": f"    return a + {n}\n"} for n in range(250)]
+    path = write(tmp_path / "samples.jsonl", *rows)
+    with ThreadPoolExecutor(1) as thread:  # called from a thread, as a server would
+        spread = thread.submit(read_candidates, path, PROBLEMS, allow_missing=True, processes=2).result()
+    assert spread == read(path)
+    assert [candidate.index for candidate in spread] == list(range(250))
+    broken = write(tmp_path / "broken.jsonl", *rows, {"task_id": "T/0"})
+    with pytest.raises(InputError, match=r"broken\.jsonl, line 251: "):
+        read_candidates(broken, PROBLEMS, allow_missing=True, processes=2)

@@ -10,7 +10,7 @@ from rerank.evidence.record import Evidence
 from rerank.evidence.trials import Trace, Trial, Tried, joined
 from rerank.evidence.written_tests import Check
 from rerank.records import Candidate, PublicProblem
-from rerank.selection.selectors import NEED_TESTS, select
+from rerank.selection.selectors import SELECTORS, select
 
 PROBLEM = PublicProblem("t", "def f(x):\n", "f")
 
@@ -69,6 +69,9 @@ def test_failing_alike_is_no_agreement():
         values = agreement(found, counts)
         assert max(values, key=lambda key: values[key]) == "d", name
         assert values["a"] == 0.0, name
+
+
+NEED_TESTS = [name for name, selector in SELECTORS.items() if "tests" in selector.needs]
 
 
 @pytest.mark.parametrize("name", NEED_TESTS)

@@ -3,7 +3,7 @@
 import pytest
 
 import sandbox
-from rerank.training.share_labels import Shares, Tally, counted_test, read_shares
+from rerank.training.labels.shares import Shares, Tally, counted_test, read_shares
 
 UNIT = """
 import unittest

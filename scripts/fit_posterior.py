@@ -31,9 +31,9 @@ from rerank.candidates.files import read_candidates
 from rerank.candidates.programs import program_key
 from rerank.errors import InputError, one_line
 from rerank.evidence import examples, gathering
-from rerank.evidence.gathering import Gathered
+from rerank.evidence.gathering import TaskTrials
 from rerank.evidence.likelihoods import Read, from_rows
-from rerank.evidence.record import Evidence
+from rerank.evidence.record import log_odds_by_key
 from rerank.evidence.test_writers import read_answers
 from rerank.problems.benchmarks import load_problems
 from rerank.records import Comparison
@@ -90,18 +90,19 @@ def fit(
         compared = {(task, key) for task, each in played.items() for one in each for key in (one.first, one.second)}
         has_scores = sum(key in judged.get(task_id, {}) for task_id, key in own) > _MOST * len(own)
         has_comparisons = len(own & compared) > _MOST * len(own)
+        by_writer = [
+            gathering.evidence_by_task(
+                group_of,
+                trials=each,
+                examples={task_id: log_odds_by_key(of_task) for task_id, of_task in shares.items()},
+                scores=judged if has_scores else None,
+                comparisons=played if has_comparisons else None,
+                likelihoods=read,
+            )
+            for each in tried
+        ]
         evidence = {
-            problem.task_id: [
-                Evidence(
-                    scores=judged.get(problem.task_id, {}) if has_scores else {},
-                    comparisons=played.get(problem.task_id, ()) if has_comparisons else (),
-                    examples={score.key: score.log_odds for score in shares.get(problem.task_id, ())},
-                    written=each.written.get(problem.task_id),
-                    inputs=each.inputs.get(problem.task_id),
-                    likelihoods=read.get(problem.task_id, {}),
-                )
-                for each in _who_wrote(tried, problem.task_id)
-            ]
+            problem.task_id: [by_writer[place][problem.task_id] for place in _who_wrote(tried, problem.task_id)]
             for problem in dev
         }
         found += fitting.instances(drawn, evidence, right, group_of, verdicts)
@@ -164,9 +165,9 @@ def _read(path: Path) -> dict[str, dict[str, Read]]:
     return from_rows(rows)
 
 
-def _who_wrote(tried: Sequence[Gathered], task_id: str) -> Sequence[Gathered]:
-    """What there is by each writer that has tests for a problem; one thing without tests where none has."""
-    return [each for each in tried if task_id in each.written] or tried[:1]
+def _who_wrote(tried: Sequence[TaskTrials], task_id: str) -> list[int]:
+    """The places of the writers that have tests for a problem; the first, without tests, where none has."""
+    return [place for place, each in enumerate(tried) if task_id in each.written] or [0]
 
 
 def _verdicts(journal: Journal) -> fitting.Verdicts:

@@ -11,7 +11,7 @@ import sandbox
 from rerank.backends.engines import open_engine
 from rerank.backends.interface import Engine, EngineOptions, LikelihoodSource, Usage
 from rerank.evidence import examples, gathering, record, test_writers
-from rerank.evidence.gathering import Gathered
+from rerank.evidence.gathering import TaskTrials
 from rerank.evidence.record import Evidence
 from rerank.evidence.test_writers import Answers
 from rerank.generators import style_of
@@ -98,7 +98,7 @@ def run_evidence(
     seed: int,
     num_workers: int | None,
     executor: str = "local",
-) -> tuple[dict[str, list[Score]], Gathered]:
+) -> tuple[dict[str, list[Score]], TaskTrials]:
     """Run the docstring's examples, then written tests and generated inputs; note what each took."""
     shown = [problem.public for problem in problems]
     with (
@@ -121,7 +121,7 @@ def evidence_of(
     folder: RunFolder,
     problems: Sequence[Problem],
     shares: Mapping[str, Sequence[Score]],
-    tried: Gathered,
+    tried: TaskTrials,
     select: SelectSettings,
     seed: int,
     wanted: Mapping[str, Set[str]] | None = None,
@@ -133,22 +133,19 @@ def evidence_of(
             task_id: {key: value for key, value in of_task.items() if key in wanted.get(task_id, ())}
             for task_id, of_task in scores.items()
         }
-    found = {
-        problem.task_id: Evidence(
-            scores=scores.get(problem.task_id, {}),
-            comparisons=played.get(problem.task_id, ()),
-            examples=record.log_odds_by_key(shares.get(problem.task_id, ())),
-            written=tried.written.get(problem.task_id),
-            inputs=tried.inputs.get(problem.task_id),
-            likelihoods=read.get(problem.task_id, {}),
-            greedy=select.greedy,
-            confidence=select.confidence,
-            seed=seed,
-        )
-        for problem in problems
-    }
+    evidence = gathering.evidence_by_task(
+        [problem.task_id for problem in problems],
+        trials=tried,
+        examples={task_id: record.log_odds_by_key(of_task) for task_id, of_task in shares.items()},
+        scores=scores,
+        comparisons=played,
+        likelihoods=read,
+        greedy=select.greedy,
+        confidence=select.confidence,
+        seed=seed,
+    )
     if wanted is None:
-        return found
+        return evidence
     return {
-        task_id: replace(each, scores=budget.shared(each.scores, each.behaviour)) for task_id, each in found.items()
+        task_id: replace(each, scores=budget.shared(each.scores, each.behaviour)) for task_id, each in evidence.items()
     }

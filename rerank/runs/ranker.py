@@ -117,14 +117,8 @@ class Ranker:
         shares = self.examples(tasks)
         with self._sandbox() as pool:
             tried = gathering.gather(*_flat(tasks), {}, pool=pool, journal=_memory("trials"), seed=self.settings.seed)
-        return {
-            problem.task_id: Evidence(
-                examples=shares.get(problem.task_id, {}),
-                inputs=tried.inputs.get(problem.task_id),
-                seed=self.settings.seed,
-            )
-            for problem, _ in tasks
-        }
+        task_ids = [problem.task_id for problem, _ in tasks]
+        return gathering.evidence_by_task(task_ids, trials=tried, examples=shares, seed=self.settings.seed)
 
     @contextmanager
     def _sandbox(self) -> Iterator[sandbox.Pool]:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 
@@ -25,6 +24,8 @@ def num_usable_cores() -> int:
 
 def package_version(name: str) -> str | None:
     """Version of an installed package, without importing it; None where it is not installed."""
+    from importlib import metadata  # takes as long as all other imports of `rerank --help` but typer's
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -56,9 +56,10 @@ def test_reasoning_judges_a_tournament(problems, candidates, tmp_path):
     assert rerank("run", "--problems", problems, "--candidates", candidates, "--votes", "2").exit_code == 2
 
 
-@pytest.mark.parametrize("mode", ["pairwise", "reasoning"])
-def test_a_tournament_of_the_best_needs_scores(problems, candidates, mode):
-    given = ("--mode", mode, "--tournament", "top-2")
+@pytest.mark.parametrize("options", [("pairwise", "--pairs", "joint"), ("reasoning",)])
+def test_a_tournament_of_the_best_needs_scores(problems, candidates, options):
+    mode = options[0]
+    given = ("--mode", *options, "--tournament", "top-2")
     result = rerank("run", "--problems", problems, "--candidates", candidates, *given)
     assert result.exit_code == 2
     assert f"--tournament top-2: starts from the best by pointwise score, and --mode {mode} gives none" in result.output

@@ -561,7 +561,7 @@ def test_rules_stand_where_the_baselines_say(sets: Path, tmp_path: Path, rule: s
     ("arguments", "words"),
     [
         (["nowhere"], "nowhere: no such file, folder or benchmark"),
-        (["{sets}", "--mode", "both"], "--mode both: one of pointwise, pairwise, encoded-once, reasoning"),
+        (["{sets}", "--mode", "both"], "'both' is not one of 'pointwise', 'pairwise', 'encoded-once', 'reasoning'"),
         (["{sets}", "--votes", "3"], "--votes 3: only --mode reasoning samples"),
         (["{sets}/empty.jsonl"], "nothing to measure there"),
         (["co-poet"], "github.com/vishakhpk/creative-instructions"),

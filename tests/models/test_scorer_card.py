@@ -78,7 +78,7 @@ def test_log_odds_are_calibrated_and_log_probability_is_added(run, scorer, tiny_
 
 def test_a_mode_that_was_not_trained_is_said(run, scorer: Path, caplog) -> None:
     card = json.loads((scorer / "scorer.json").read_text())
-    del card["temperature"]["pairwise"]
+    card["temperature"] = {"pointwise": card["temperature"]["pointwise"]}
     (scorer / "scorer.json").write_text(json.dumps(card))
     run(scorer, "pointwise")
     assert not caplog.text

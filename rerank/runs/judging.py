@@ -21,7 +21,6 @@ from rerank.backends.interface import Engine, EngineOptions, Usage
 from rerank.evidence.record import Evidence, distinct_keys
 from rerank.models.scorer_card import ScorerCard
 from rerank.records import Candidate, Comparison, Problem, PublicProblem, Ranking
-from rerank.runs import judging
 from rerank.runs.folder import RunFolder
 from rerank.runs.settings import ScoreSettings
 from rerank.selection import selectors
@@ -229,19 +228,19 @@ def in_form(settings: ScoreSettings, card: ScorerCard, *, recorded_mode: str | N
         return settings
     trained = "encoded-once" if "encoded-once" in card.temperature and "pairwise" not in card.temperature else "joint"
     form = settings.pairs or ("joint" if recorded_mode == "pairwise" else trained)
-    return (
-        replace(settings, mode="encoded-once", pairs=None) if form == "encoded-once" else replace(settings, pairs=form)
-    )
+    if form == "encoded-once":
+        return replace(settings, mode=form, pairs=None)
+    return replace(settings, pairs=form)
 
 
-def _judge(
+def judge(
     folder: RunFolder,
     problems: Sequence[Problem],
-    groups: judging.Groups,
+    groups: Groups,
     settings: ScoreSettings,
     card: ScorerCard,
     options: EngineOptions | None,
-    passed: judging.Passed,
+    passed: Passed,
     wanted: Mapping[str, Set[str]] | None,
 ) -> Generator[Ranking]:
     engines: list[Engine] = []
@@ -257,12 +256,12 @@ def _judge(
         shown = [problem.public for problem in problems]
         with folder.journal("costs") as costs, folder.journal("scores") as scores:
             if settings.mode == "pointwise":
-                yield from judging.judge_pointwise(
+                yield from judge_pointwise(
                     shown, groups, load, scores=scores, costs=costs, passed=passed, wanted=wanted
                 )
             else:
                 with folder.journal("comparisons") as comparisons:
-                    yield from judging.judge_pairwise(
+                    yield from judge_pairwise(
                         shown,
                         groups,
                         load,

@@ -28,7 +28,7 @@ from rerank.runs import judging
 from rerank.runs.evidence import evidence_of, run_evidence
 from rerank.runs.folder import RunFolder
 from rerank.runs.journals import load_comparisons, load_likelihoods
-from rerank.runs.judging import _judge, in_form
+from rerank.runs.judging import in_form, judge
 from rerank.runs.outcomes import Passed
 from rerank.runs.settings import ScoreSettings, SelectSettings
 from rerank.selection import budget, posterior, selectors
@@ -89,7 +89,7 @@ def score(
     interrupt: KeyboardInterrupt | None = None
     try:
         if card:
-            with closing(_judge(folder, asked, groups, settings, card, options, outcomes, wanted)) as rankings:
+            with closing(judge(folder, asked, groups, settings, card, options, outcomes, wanted)) as rankings:
                 for ranking in rankings:
                     judged[ranking.task_id] = ranking
                     if select.max_seconds is not None and time.monotonic() - began > select.max_seconds:
